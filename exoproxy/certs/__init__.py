@@ -1,0 +1,1 @@
+"""Certificates: made, loaded, and turned into the TLS context of the moment."""

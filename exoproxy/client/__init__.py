@@ -1,0 +1,1 @@
+"""The Exosphere client's files: resolved, kept in memory, served."""

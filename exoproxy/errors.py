@@ -1,0 +1,303 @@
+"""Everything that can go wrong with a request, as one tree.
+
+ProxyError
+├── ClientError                 the client's doing
+│   ├── BadRequest              400 bad-request
+│   │   ├── BadHost             400 bad-host
+│   │   └── BadFraming          400 bad-framing
+│   ├── OriginNotAllowed        403 origin-not-allowed
+│   ├── TargetNotAllowed        403 target-not-allowed
+│   ├── NotFound                404 not-found
+│   ├── NoInstanceName          404 no-instance-name
+│   ├── MethodNotAllowed        405 method-not-allowed
+│   ├── RequestTimeout          408 request-timeout
+│   ├── ContentTooLarge         413 content-too-large
+│   ├── TargetTooLong           414 target-too-long
+│   ├── ExpectationFailed       417 expectation-failed
+│   ├── Misdirected             421 misdirected-request
+│   ├── FieldsTooLarge          431 fields-too-large
+│   ├── ClientGone              499 client-gone (logged, never sent)
+│   ├── CodingNotImplemented    501 coding-not-implemented
+│   ├── VersionNotSupported     505 version-not-supported
+│   └── LoopDetected            508 loop-detected
+├── UpstreamError               the other side's doing
+│   ├── UpstreamName            502 upstream-name
+│   ├── UpstreamRefused         502 upstream-refused
+│   ├── UpstreamUnreachable     502 upstream-unreachable
+│   ├── UpstreamTls             502 upstream-tls
+│   │   └── UpstreamCertificate 502 upstream-certificate
+│   ├── UpstreamAnswer          502 upstream-answer
+│   ├── UpstreamClosed          502 upstream-closed
+│   └── UpstreamTimeout         504 upstream-timeout
+└── OwnError                    ours
+    ├── Internal                500 internal-error
+    ├── Overloaded              503 overloaded
+    └── Draining                503 draining
+
+Who raises: `wire` and `rules` for what they judge, `net` for what the network did. Who catches:
+only `proxy`, which turns an error into an answer (`proxy.problem`) or, once a head was sent, into
+an abort.
+"""
+
+from enum import Enum
+from typing import ClassVar
+
+
+class Side(Enum):
+    """Whose doing an error is; the access log and the metrics carry it."""
+
+    CLIENT = "client"
+    UPSTREAM = "upstream"
+    OWN = "own"
+
+
+class ProxyError(Exception):
+    """An error with an answer.
+
+    `code` is the value of `X-Exoproxy-Error`, `status` the HTTP status, `retry` the seconds after
+    which a browser's page tries again by itself (None: never), and `hint` what the reader can do.
+    The sentence and the hint are shown to people: they never hold bytes of the request.
+    """
+
+    code: ClassVar[str]
+    status: ClassVar[int]
+    side: ClassVar[Side]
+    default: ClassVar[str]
+    retry: ClassVar[int | None] = None
+
+    def __init__(self, sentence: str = "", *, hint: str = "") -> None:
+        self.sentence = sentence or self.default
+        self.hint = hint
+        super().__init__(self.sentence)
+
+
+class ClientError(ProxyError):
+    """The request can't be served as it is."""
+
+    side = Side.CLIENT
+
+
+class BadRequest(ClientError):
+    """The request breaks the grammar of HTTP (RFC 9112)."""
+
+    code, status = "bad-request", 400
+    default = "The request is not valid HTTP."
+
+
+class BadHost(BadRequest):
+    """The Host field is missing, doubled or no authority (RFC 9112 section 3.2)."""
+
+    code = "bad-host"
+    default = "The Host field is missing or not valid."
+
+
+class BadFraming(BadRequest):
+    """The end of the content can't be told for sure (RFC 9112 section 6)."""
+
+    code = "bad-framing"
+    default = "The length of the request's content is not stated in a valid way."
+
+
+class OriginNotAllowed(ClientError):
+    """A page of another site calls, and that site is not listed."""
+
+    code, status = "origin-not-allowed", 403
+    default = "This web origin may not use the proxy."
+
+
+class TargetNotAllowed(ClientError):
+    """Policy forbids to dial the host, address or port."""
+
+    code, status = "target-not-allowed", 403
+    default = "The target is not among those that this proxy may reach."
+
+
+class NotFound(ClientError):
+    """No file and no route."""
+
+    code, status = "not-found", 404
+    default = "There is nothing at this address."
+
+
+class NoInstanceName(ClientError):
+    """The host name carries no instance's address and port."""
+
+    code, status = "no-instance-name", 404
+    default = "This host name does not name an instance."
+
+
+class MethodNotAllowed(ClientError):
+    """The method has no meaning here; `allow` names those that have."""
+
+    code, status = "method-not-allowed", 405
+    default = "This method is not served here."
+
+    def __init__(self, sentence: str = "", *, hint: str = "", allow: str = "GET, HEAD") -> None:
+        super().__init__(sentence, hint=hint)
+        self.allow = allow
+
+
+class RequestTimeout(ClientError):
+    """The head or the content came too slowly."""
+
+    code, status = "request-timeout", 408
+    default = "The request did not arrive in time."
+
+
+class ContentTooLarge(ClientError):
+    """A configured limit on the content was passed."""
+
+    code, status = "content-too-large", 413
+    default = "The request's content is larger than this server accepts."
+
+
+class TargetTooLong(ClientError):
+    """The request target passes its limit."""
+
+    code, status = "target-too-long", 414
+    default = "The address is longer than this server accepts."
+
+
+class ExpectationFailed(ClientError):
+    """An Expect other than 100-continue (RFC 9110 section 10.1.1)."""
+
+    code, status = "expectation-failed", 417
+    default = "The request expects something that this server does not know."
+
+
+class Misdirected(ClientError):
+    """The host is not served here (RFC 9110 section 15.5.20)."""
+
+    code, status = "misdirected-request", 421
+    default = "This server does not serve that host name."
+
+
+class FieldsTooLarge(ClientError):
+    """The head, one of its fields or their number passes its limit (RFC 6585 section 5)."""
+
+    code, status = "fields-too-large", 431
+    default = "The request's header fields are larger than this server accepts."
+
+
+class ClientGone(ClientError):
+    """The client left before the answer was complete; there is nobody to tell."""
+
+    code, status = "client-gone", 499
+    default = "The client closed the connection."
+
+
+class CodingNotImplemented(ClientError):
+    """A transfer coding other than chunked (RFC 9112 section 6.1)."""
+
+    code, status = "coding-not-implemented", 501
+    default = "The transfer coding is not known here."
+
+
+class VersionNotSupported(ClientError):
+    """A major version other than 1 on this connection (RFC 9110 section 15.6.6)."""
+
+    code, status = "version-not-supported", 505
+    default = "This server speaks HTTP/1.1."
+
+
+class LoopDetected(ClientError):
+    """The request has passed here before (RFC 9110 section 7.6.3)."""
+
+    code, status = "loop-detected", 508
+    default = "The request has come back to the proxy that sent it."
+
+
+class UpstreamError(ProxyError):
+    """The server behind the proxy could not be reached or did not answer properly."""
+
+    side = Side.UPSTREAM
+    status = 502
+
+
+class UpstreamName(UpstreamError):
+    """The name has no address."""
+
+    code = "upstream-name"
+    default = "The server's name has no address in the DNS."
+
+
+class UpstreamRefused(UpstreamError):
+    """The host is there, the port is not."""
+
+    code = "upstream-refused"
+    default = "The server refused the connection: nothing listens on that port yet."
+    retry = 5
+
+
+class UpstreamUnreachable(UpstreamError):
+    """No route, or the network says no."""
+
+    code = "upstream-unreachable"
+    default = "The server can't be reached over the network."
+    retry = 5
+
+
+class UpstreamTls(UpstreamError):
+    """The TLS handshake with the server failed."""
+
+    code = "upstream-tls"
+    default = "The server did not complete a TLS handshake."
+
+
+class UpstreamCertificate(UpstreamTls):
+    """The server's certificate is not valid for it."""
+
+    code = "upstream-certificate"
+    default = "The server's certificate could not be verified."
+
+
+class UpstreamAnswer(UpstreamError):
+    """The answer breaks the grammar or the framing of HTTP."""
+
+    code = "upstream-answer"
+    default = "The server's answer is not valid HTTP."
+
+
+class UpstreamClosed(UpstreamError):
+    """The connection ended before an answer came."""
+
+    code = "upstream-closed"
+    default = "The server closed the connection without an answer."
+    retry = 5
+
+
+class UpstreamTimeout(UpstreamError):
+    """No connection, or no answer, within the deadline."""
+
+    code, status = "upstream-timeout", 504
+    default = "The server did not answer in time."
+    retry = 5
+
+
+class OwnError(ProxyError):
+    """The proxy itself can't serve the request now."""
+
+    side = Side.OWN
+
+
+class Internal(OwnError):
+    """A defect in exoproxy; the log has the traceback under the request id."""
+
+    code, status = "internal-error", 500
+    default = "The proxy failed; its log tells more under the request id."
+
+
+class Overloaded(OwnError):
+    """A cap on connections is reached."""
+
+    code, status = "overloaded", 503
+    default = "The proxy has as many connections as it may hold; please try again."
+    retry = 5
+
+
+class Draining(OwnError):
+    """The process is about to end."""
+
+    code, status = "draining", 503
+    default = "The proxy is restarting; please try again."
+    retry = 5

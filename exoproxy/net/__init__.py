@@ -1,0 +1,1 @@
+"""Sockets and addresses on asyncio; plain values in, no settings."""

@@ -1,0 +1,1 @@
+"""Decisions of the product as pure functions of values; no I/O."""

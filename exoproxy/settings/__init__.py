@@ -1,0 +1,1 @@
+"""What can be configured (`model`) and how a file becomes it (`load`)."""

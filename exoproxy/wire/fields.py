@@ -1,0 +1,97 @@
+"""Header fields: an ordered list of (name, value) byte pairs, as they came (RFC 9110 section 5).
+
+Names keep their case and values their bytes; look-ups are by lower-case name. What is not here: the
+grammar of a head (`wire.head`) and the meaning of single fields (`rules`).
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import Final
+
+Field = tuple[bytes, bytes]
+
+# RFC 9110 section 7.6.1, and Alt-Svc, which advertises an endpoint of the connection it came on
+# (RFC 7838 section 2.4): these speak of one connection and never cross the proxy.
+HOP_BY_HOP: Final = frozenset(
+    {
+        b"alt-svc",
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+
+# Naming one of these in Connection must not remove it: they route, frame or authorize the request.
+NEVER_BY_LISTING: Final = frozenset({b"host", b"content-length", b"authorization"})
+
+
+class Fields:
+    """The fields of one head, in the order of the wire.
+
+    `pairs` is the list itself; `get` and `all` take the lower-case name.
+    """
+
+    __slots__ = ("_index", "pairs")
+
+    def __init__(self, pairs: Iterable[Field] = ()) -> None:
+        self.pairs: list[Field] = list(pairs)
+        # Lower-case name -> the last value. Fields that come more than once are rare: `all` looks
+        # them up in the list.
+        self._index: dict[bytes, bytes] = {name.lower(): value for name, value in self.pairs}
+
+    def get(self, name: bytes) -> bytes | None:
+        """Return the value of a field that comes at most once; of several, the last."""
+        return self._index.get(name)
+
+    def all(self, name: bytes) -> list[bytes]:
+        """Return the values of every field line of that name, in order."""
+        value = self._index.get(name)
+        if value is None:
+            return []
+        if len(self._index) == len(self.pairs):
+            return [value]
+        return [value for key, value in self.pairs if key.lower() == name]
+
+    def tokens(self, name: bytes) -> list[bytes]:
+        """Return the lower-case elements of a comma-separated list field, empty ones left out."""
+        if name not in self._index:
+            return []
+        joined = b",".join(self.all(name)).lower()
+        return [token for element in joined.split(b",") if (token := element.strip(b" \t"))]
+
+    def without(self, names: Collection[bytes]) -> list[Field]:
+        """Return the pairs whose lower-case names are not in `names`."""
+        return [pair for pair in self.pairs if pair[0].lower() not in names]
+
+    def end_to_end(self, drop: frozenset[bytes] = frozenset()) -> list[Field]:
+        """Return the pairs that may cross the proxy (RFC 9110 section 7.6.1).
+
+        Left out are the hop-by-hop fields, those that Connection lists, and those in `drop`.
+        """
+        gone = HOP_BY_HOP | drop if drop else HOP_BY_HOP
+        if b"connection" in self._index:
+            gone = gone | (frozenset(self.tokens(b"connection")) - NEVER_BY_LISTING)
+        return [pair for pair in self.pairs if pair[0].lower() not in gone]
+
+    def __contains__(self, name: bytes) -> bool:
+        return name in self._index
+
+    def __iter__(self) -> Iterator[Field]:
+        return iter(self.pairs)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __repr__(self) -> str:
+        # Names only: values may be tokens and cookies, and a repr ends up in logs.
+        return f"Fields({[name for name, _ in self.pairs]!r})"
+
+
+def encode(pairs: Iterable[Field]) -> bytes:
+    """Return field lines, each with its CRLF; the caller vouches for the values' bytes."""
+    return b"".join([b"%b: %b\r\n" % pair for pair in pairs])
