@@ -78,6 +78,11 @@ class Fields:
             gone = gone | (frozenset(self.tokens(b"connection")) - NEVER_BY_LISTING)
         return [pair for pair in self.pairs if pair[0].lower() not in gone]
 
+    @property
+    def distinct(self) -> int:
+        """How many different names there are; fewer than `len` when a name comes twice."""
+        return len(self._index)
+
     def __contains__(self, name: bytes) -> bool:
         return name in self._index
 
