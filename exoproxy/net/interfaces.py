@@ -6,39 +6,40 @@ interfaces come and go.
 """
 
 from collections.abc import Iterable
-from ipaddress import (
-    IPv4Address,
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-    ip_address,
-    ip_network,
-)
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import ifaddr
 
-_LOOPBACK: frozenset[IPv4Network | IPv6Network] = frozenset(
-    {IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")}
-)
+
+@dataclass(frozen=True, slots=True)
+class OwnAddresses:
+    """A container of addresses: `addresses`, and with `loopback` every loopback address."""
+
+    addresses: frozenset[IPv4Address | IPv6Address]
+    loopback: bool
+
+    def __contains__(self, address: object) -> bool:
+        return address in self.addresses or (
+            self.loopback and isinstance(address, IPv4Address | IPv6Address) and address.is_loopback
+        )
 
 
 def own_addresses(
     listening: Iterable[IPv4Address | IPv6Address],
     *,
     adapters: Iterable[ifaddr.Adapter] | None = None,
-) -> frozenset[IPv4Network | IPv6Network]:
-    """Return the networks that lead to this process, given the addresses it listens on.
+) -> OwnAddresses:
+    """Return the addresses that lead to this process, given those it listens on.
 
-    They are those addresses and the interfaces'. Who listens on a wildcard is reached by the whole
+    They are the interfaces' and the given ones. Who listens on a wildcard is reached by the whole
     loopback range too; who does not leaves `127.0.0.2` to others.
     """
-    listening = tuple(listening)
-    own: set[IPv4Network | IPv6Network] = {ip_network(address) for address in listening}
+    own = set(listening)
+    loopback = any(address.is_unspecified for address in own)
     for adapter in ifaddr.get_adapters() if adapters is None else adapters:
-        for address in adapter.ips:
+        for interface in adapter.ips:
             # ifaddr gives an IPv6 address as (address, flow information, scope).
-            text = address.ip if isinstance(address.ip, str) else address.ip[0]
-            own.add(ip_network(ip_address(text.partition("%")[0])))
-    if any(address.is_unspecified for address in listening):
-        own |= _LOOPBACK
-    return frozenset(own)
+            text = interface.ip if isinstance(interface.ip, str) else interface.ip[0]
+            own.add(ip_address(text.partition("%")[0]))
+    return OwnAddresses(frozenset(own), loopback)

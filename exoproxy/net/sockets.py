@@ -57,6 +57,17 @@ def open_socket(
     An IPv6 wildcard takes IPv6 alone, so that `0.0.0.0` and `[::]` can stand side by side. Raises
     ListenError.
     """
+    try:
+        sock = _bound(address, port, options or TcpOptions(), backlog)
+    except OSError as error:
+        raise ListenError(_sentence(error, address, port, holder)) from error
+    sock.setblocking(False)
+    return sock
+
+
+def _bound(
+    address: IPv4Address | IPv6Address, port: int, options: TcpOptions, backlog: int
+) -> socket.socket:
     family = socket.AF_INET if isinstance(address, IPv4Address) else socket.AF_INET6
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -64,13 +75,12 @@ def open_socket(
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        (options or TcpOptions()).apply(sock)
+        options.apply(sock)
         sock.bind((str(address), port))
         sock.listen(backlog)
-    except OSError as error:
+    except OSError:
         sock.close()
-        raise ListenError(_sentence(error, address, port, holder)) from error
-    sock.setblocking(False)
+        raise
     return sock
 
 

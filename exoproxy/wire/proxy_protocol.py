@@ -12,7 +12,7 @@ from typing import Final
 from exoproxy.errors import BadRequest
 
 _V1: Final = b"PROXY "
-_V2: Final = b"\r\n\r\n\x00\r\nQUIT\r\n"
+_V2: Final = b"\r\n\r\n\x00\r\nQUIT\n"
 
 # Section 2.1: the longest line of version 1, its CRLF included.
 _V1_LONGEST: Final = 107
