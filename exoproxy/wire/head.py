@@ -85,7 +85,7 @@ class HeadReader(Generic[HeadT]):
     `feed` returns the head, or None while more bytes are needed; `rest` then holds what follows.
     """
 
-    __slots__ = ("_buffer", "_limits", "_line_seen", "rest")
+    __slots__ = ("_buffer", "_empty_line_seen", "_limits", "_line_seen", "rest")
 
     first_line: re.Pattern[bytes]
     too_large: type[ProxyError]
@@ -95,6 +95,7 @@ class HeadReader(Generic[HeadT]):
         self._limits = limits
         self._buffer = bytearray()
         self._line_seen = False
+        self._empty_line_seen = False
         self.rest = b""
 
     @property
@@ -109,6 +110,7 @@ class HeadReader(Generic[HeadT]):
             # The usual case: the head comes in one piece and is never copied.
             end = data.find(b"\r\n\r\n")
             if end >= 0 and not data.startswith(b"\r\n"):
+                self._empty_line_seen = False
                 self.rest = data[end + 4 :]
                 return self._parse(data[: end + 4])
         seen = len(buffer)
@@ -122,7 +124,7 @@ class HeadReader(Generic[HeadT]):
             return None
         head, self.rest = bytes(buffer[: end + 4]), bytes(buffer[end + 4 :])
         self._buffer = bytearray()
-        self._line_seen = False
+        self._line_seen = self._empty_line_seen = False
         return self._parse(head)
 
     def _skip_empty_line(self, buffer: bytearray) -> None:
@@ -173,9 +175,11 @@ class RequestReader(HeadReader[RequestHead]):
 
     def _skip_empty_line(self, buffer: bytearray) -> None:
         # RFC 9112 section 2.2: at least one empty line before a request is to be ignored.
+        # The second one is refused, in whatever pieces they come.
         del buffer[:2]
-        if buffer.startswith(b"\r"):
+        if self._empty_line_seen or buffer.startswith(b"\r"):
             raise BadRequest("More than one empty line stands before the request.")
+        self._empty_line_seen = True
 
     def _check_first_line(self, buffer: bytearray, seen: int) -> None:
         if buffer and not (65 <= buffer[0] <= 90 or buffer == b"\r"):
