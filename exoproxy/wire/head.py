@@ -185,7 +185,8 @@ class RequestReader(HeadReader[RequestHead]):
         if buffer and not (65 <= buffer[0] <= 90 or buffer == b"\r"):
             raise BadRequest
         HeadReader._check_first_line(self, buffer, seen)
-        if not self._line_seen and len(buffer) > self._limits.target + LINE_OVERHEAD:
+        length = buffer.find(b"\r\n") if self._line_seen else len(buffer)
+        if length > self._limits.target + LINE_OVERHEAD:
             raise TargetTooLong
 
     def _parse(self, head: bytes) -> RequestHead:
@@ -218,6 +219,8 @@ class RequestReader(HeadReader[RequestHead]):
             return TargetTooLong()
         if FIRST_REQUEST_LINE.fullmatch(line) is None:
             return BadRequest("The request line is not valid.")
+        if len(head) > self._limits.head:
+            return FieldsTooLarge()
         return BadRequest("A header field is not valid.")
 
 
