@@ -7,6 +7,7 @@ decoded parts. What is not here: whether a host is served, and what a path means
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from ipaddress import AddressValueError, IPv6Address
 from typing import Final
 
 from exoproxy.errors import BadHost, BadRequest
@@ -14,10 +15,10 @@ from exoproxy.errors import BadHost, BadRequest
 # A DNS name is at most 253 octets; a port adds six.
 LONGEST_AUTHORITY: Final = 260
 
-# Stricter than RFC 3986: no percent-encoding and no sub-delims in a name, no userinfo, no empty
-# port. Underscores are in use in local names.
+# Stricter than RFC 3986: no percent-encoding, no sub-delims and no empty label in a name, no
+# userinfo, no empty port. Underscores are in use in local names.
 AUTHORITY: Final = re.compile(
-    rb"(?:([0-9A-Za-z_](?:[0-9A-Za-z_.-]*[0-9A-Za-z_])?)\.?|\[([0-9A-Fa-f:.]+)\])"
+    rb"(?:((?!.*\.\.)[0-9A-Za-z_](?:[0-9A-Za-z_.-]*[0-9A-Za-z_])?)\.?|\[([0-9A-Fa-f:.]+)\])"
     rb"(?::([1-9][0-9]{0,4}))?"
 )
 ABSOLUTE: Final = re.compile(rb"([A-Za-z][0-9A-Za-z+.-]*)://([^/?]*)([^?]*)(\?.*)?", re.DOTALL)
@@ -66,6 +67,11 @@ def _authority(raw: bytes) -> Authority:
     port = int(digits) if digits else None
     if port is not None and port > 65535:
         raise BadHost
+    if literal:
+        try:
+            IPv6Address(literal.decode())
+        except AddressValueError:
+            raise BadHost from None
     return Authority(host=(name or literal).decode().lower(), port=port, raw=raw)
 
 
