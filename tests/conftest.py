@@ -1,0 +1,149 @@
+"""What every test may ask for: programs that must be here, free ports, the command itself."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import exoproxy
+
+# Program -> the Debian package that brings it, for the sentence of a skip.
+PACKAGES = {
+    "certutil": "libnss3-tools",
+    "chromedriver": "chromium-driver",
+    "chromium": "chromium",
+    "nginx": "nginx-light",
+    "systemd-analyze": "systemd",
+}
+# The code under test is what the subprocesses run, wherever it was installed from.
+SOURCE = Path(exoproxy.__file__).parent.parent
+
+COMMAND_SECONDS = 30
+GRACE_SECONDS = 10
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # A plain user's PATH on Debian leaves out the folders where daemons are.
+    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    config.addinivalue_line(
+        "markers",
+        "needs(*programs): skip with the reason, or fail where CI is set, unless all are installed",
+    )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Hold `@pytest.mark.needs("nginx", …)`."""
+    needed = [program for mark in item.iter_markers("needs") for program in mark.args]
+    missing = [program for program in needed if shutil.which(program) is None]
+    if not missing:
+        return
+    packages = " ".join(PACKAGES.get(program, program) for program in missing)
+    reason = f"needs {', '.join(missing)}; as root: apt-get install {packages}"
+    if os.environ.get("CI"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture
+def free_port() -> Callable[..., int]:
+    """`free_port(address="127.0.0.1")`: a TCP port that nobody listens on at that address.
+
+    Another process may take it before the test does; a test that can listen on port 0 and ask
+    for the port afterwards should.
+    """
+
+    def find(address: str = "127.0.0.1") -> int:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with socket.socket(family) as listener:
+            listener.bind((address, 0))
+            port: int = listener.getsockname()[1]
+            return port
+
+    return find
+
+
+@pytest.fixture
+def run_exoproxy(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`run_exoproxy("version")`: the real command to its end, within half a minute.
+
+    Keyword `env` adds to the environment. Output is text; the exit code is the caller's to judge.
+    """
+
+    def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # noqa: S603 - the project's own command
+            _command(arguments),
+            cwd=tmp_path,
+            env=_environment(env),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def start_exoproxy(
+    tmp_path: Path,
+) -> Iterator[Callable[..., tuple[subprocess.Popen[bytes], Path]]]:
+    """`process, output = start_exoproxy("demo", says="Stop with")`: a serving command.
+
+    Returns once the output, errors included, holds `says`; fails with the output when the command
+    ends or half a minute passes before. The output is a file, so that nobody has to read a pipe.
+    At the end of the test the process gets SIGTERM, and SIGKILL should it not go.
+    """
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(
+        *arguments: str, says: str, env: dict[str, str] | None = None
+    ) -> tuple[subprocess.Popen[bytes], Path]:
+        output = tmp_path / f"exoproxy-{len(started)}.log"
+        with output.open("wb") as sink:
+            process = subprocess.Popen(  # noqa: S603 - the project's own command
+                _command(arguments),
+                cwd=tmp_path,
+                env=_environment(env),
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+            )
+        started.append(process)
+        deadline = time.monotonic() + COMMAND_SECONDS
+        while says not in (said := output.read_text(encoding="utf-8")):
+            if process.poll() is not None:
+                pytest.fail(f"exoproxy ended with {process.returncode}:\n{said}", pytrace=False)
+            if time.monotonic() > deadline:
+                pytest.fail(f"exoproxy did not say {says!r} in time:\n{said}", pytrace=False)
+            time.sleep(0.05)
+        return process, output
+
+    yield start
+    for process in started:
+        process.terminate()
+    for process in started:
+        try:
+            process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _command(arguments: tuple[str, ...]) -> list[str]:
+    return [sys.executable, "-m", "exoproxy", *arguments]
+
+
+def _environment(additions: dict[str, str] | None) -> dict[str, str]:
+    return {
+        **os.environ,
+        "PYTHONPATH": str(SOURCE),
+        "PYTHONUNBUFFERED": "1",
+        **(additions or {}),
+    }
