@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Protocol
 
 from exoproxy.errors import BadFraming, CodingNotImplemented, ProxyError, UpstreamAnswer
 from exoproxy.wire.fields import Fields
-from exoproxy.wire.head import BARE_LINE_END, FIELD, FIELD_LINES, RequestHead, ResponseHead
+from exoproxy.wire.head import FIELD, FIELD_LINES, RequestHead, ResponseHead
 
 # No sign, no leading zero (some read octal), and below 2^63.
 LENGTH: Final = re.compile(rb"0|[1-9][0-9]{0,17}")
@@ -262,7 +262,9 @@ class ChunkedReader:
         if size > MAX_TRAILERS:
             raise self._error("The trailers are larger than their limit.")
         if end < 0:
-            if BARE_LINE_END.search(data, at):
+            # Counting is fast enough to be repeated for each byte that comes, a pattern is not.
+            lines = data.count(b"\r\n", at)
+            if data.count(b"\n", at) != lines or data.count(b"\r", at, len(data) - 1) != lines:
                 raise self._error("A trailer's line does not end in CRLF.")
             return at
         block = data[at : end + 4]
