@@ -141,19 +141,21 @@ def answer_fields(origin: bytes | None) -> list[Field]:
     return [(b"Access-Control-Allow-Origin", origin), _CREDENTIALS, _EXPOSE, _VARY]
 
 
-def replace(fields: list[Field], origin: bytes | None) -> list[Field]:
+def replace(fields: list[Field], origin: bytes | None, *, own_stays: bool = False) -> list[Field]:
     """Return an upstream's fields with ours in the place of its own Access-Control-* fields.
 
-    `origin` is the request's if it is allowed. Without one only Vary is seen to, lest a cache gives
-    a page the answer that another origin got: an application's own CORS stays its own.
+    `origin` is the request's if it is allowed. Without one, an application's own CORS stays its own
+    where `own_stays`. Vary is always seen to, lest a cache gives a page the answer that another
+    origin got.
     """
+    drops = origin is not None or not own_stays
     kept: list[Field] = []
     varies = False
     for pair in fields:
         name = pair[0].lower()
         if name == b"vary":
             varies = varies or _varies_by_origin(pair[1])
-        elif origin is not None and name.startswith(b"access-control-"):
+        elif drops and name.startswith(b"access-control-"):
             continue
         kept.append(pair)
     if origin is not None:

@@ -10,7 +10,7 @@ An answer is the same for the same target as long as a policy lives, so callers 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final, Self
@@ -45,7 +45,7 @@ class Policy:
     networks: tuple[IPNetwork, ...]
     public: bool
     ports: tuple[range, ...] = (range(1, 65536),)
-    own: frozenset[IPAddress] = frozenset()
+    own: Container[IPAddress] = frozenset()
     own_ports: frozenset[int] | None = None
 
     def judge(self, address: IPAddress, port: int) -> None:

@@ -5,6 +5,7 @@ grammar of a head (`wire.head`) and the meaning of single fields (`rules`).
 """
 
 from collections.abc import Collection, Iterable, Iterator
+from functools import cache
 from typing import Final
 
 Field = tuple[bytes, bytes]
@@ -25,6 +26,8 @@ HOP_BY_HOP: Final = frozenset(
         b"upgrade",
     }
 )
+# And what frames a message: the engine writes it anew from the parsed value.
+NOT_FORWARDED: Final = HOP_BY_HOP | {b"content-length"}
 
 # Naming one of these in Connection must not remove it: they route, frame or authorize the request.
 NEVER_BY_LISTING: Final = frozenset({b"host", b"content-length", b"authorization"})
@@ -71,11 +74,12 @@ class Fields:
     def end_to_end(self, drop: frozenset[bytes] = frozenset()) -> list[Field]:
         """Return the pairs that may cross the proxy (RFC 9110 section 7.6.1).
 
-        Left out are the hop-by-hop fields, those that Connection lists, and those in `drop`.
+        Left out are the hop-by-hop fields, those that Connection lists, Content-Length, and those
+        in `drop`.
         """
-        gone = HOP_BY_HOP | drop if drop else HOP_BY_HOP
-        if b"connection" in self._index:
-            gone = gone | (frozenset(self.tokens(b"connection")) - NEVER_BY_LISTING)
+        gone = _not_forwarded(drop)
+        if b"connection" in self._index and (listed := self.tokens(b"connection")):
+            gone = gone | (frozenset(listed) - NEVER_BY_LISTING)
         return [pair for pair in self.pairs if pair[0].lower() not in gone]
 
     @property
@@ -95,6 +99,12 @@ class Fields:
     def __repr__(self) -> str:
         # Names only: values may be tokens and cookies, and a repr ends up in logs.
         return f"Fields({[name for name, _ in self.pairs]!r})"
+
+
+@cache
+def _not_forwarded(drop: frozenset[bytes]) -> frozenset[bytes]:
+    """Return the union; there are as many sets to drop as there are callers."""
+    return NOT_FORWARDED | drop
 
 
 def encode(pairs: Iterable[Field]) -> bytes:

@@ -85,6 +85,18 @@ class FrameTracker:
             at = end
         self._left = at - size
 
+    def until_boundary(self, data: bytes) -> int | None:
+        """Return how many of the next bytes belong to the frame under way; None: all, and more."""
+        if self._left:
+            end = self._left
+        else:
+            header = self._header + data
+            whole = self._frame_end(header, 0)
+            if whole is None:
+                return None
+            end = whole - len(self._header)
+        return end if end <= len(data) else None
+
     @staticmethod
     def _frame_end(data: bytes, at: int) -> int | None:
         """Return where the frame that begins at `at` ends, or None if its header isn't whole."""

@@ -9,25 +9,24 @@ import exoproxy
 
 PACKAGE = Path(exoproxy.__file__).parent
 
-# Room -> floor. A room is a folder, or a module at the top of the package.
-FLOORS = {
-    "__init__": 0,
-    "errors": 0,
-    "wire": 1,
-    "rules": 1,
-    "settings": 2,
-    "net": 3,
-    "proxy": 4,
-    "client": 4,
-    "certs": 4,
-    "ops": 4,
-    "main": 5,
-    "uap": 5,
-    "demo": 5,
-    "service": 6,
-    "cli": 6,
-    "__main__": 7,
-}
+# From the ground up. A room is a folder, or a module at the top of the package.
+HOUSE = (
+    {"__init__", "errors"},
+    {"wire"},
+    {"rules"},
+    {"settings"},
+    {"net"},
+    {"proxy"},
+    # What gives the engine files and contexts, and what observes it.
+    {"client", "certs", "ops"},
+    {"main", "uap", "redirect"},
+    {"sites"},
+    {"service", "explain"},
+    {"demo", "check"},
+    {"cli"},
+    {"__main__"},
+)
+FLOORS = {room: floor for floor, rooms in enumerate(HOUSE) for room in rooms}
 
 # Rooms that decide and never act: no event loop, no sockets, no logging.
 PURE = {"errors", "wire", "rules"}

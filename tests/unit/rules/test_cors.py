@@ -173,7 +173,14 @@ def test_upstream_fields_stay_without_an_allowed_origin() -> None:
     """An application that does its own CORS keeps it for origins that are not ours."""
     upstream = [(b"Access-Control-Allow-Origin", b"https://other.example")]
 
-    assert replace(upstream, None) == [*upstream, (b"Vary", b"Origin")]
+    assert replace(upstream, None, own_stays=True) == [*upstream, (b"Vary", b"Origin")]
+
+
+def test_upstream_fields_go_where_the_cloud_has_no_say() -> None:
+    """The CCP passes no upstream's CORS on, whoever asks."""
+    upstream = [(b"Access-Control-Allow-Origin", b"*"), (b"Accept", b"1")]
+
+    assert replace(upstream, None) == [(b"Accept", b"1"), (b"Vary", b"Origin")]
 
 
 @pytest.mark.parametrize(
