@@ -1,0 +1,75 @@
+"""What a site decides about a request: `Reply`, `File` or `Forward`. Values only.
+
+`Site.decide` does no I/O beyond asking for a file's state; `proxy.inbound` carries out what it
+decides.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from exoproxy.net.dial import Upstream
+from exoproxy.net.listen import Peer
+from exoproxy.wire.fields import Field
+from exoproxy.wire.head import RequestHead, ResponseHead
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An answer that is in memory as a whole.
+
+    `fields` holds everything but Content-Length, Connection and Date, which the engine writes.
+    """
+
+    status: int
+    fields: list[Field] = field(default_factory=list)
+    content: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """An answer whose content is `length` bytes of a file from `offset` on, read as it is sent."""
+
+    status: int
+    fields: list[Field]
+    path: Path
+    offset: int
+    length: int
+
+
+EditResponse = Callable[[ResponseHead], list[Field]]
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Forward:
+    """A request to send on, and how its answer is edited.
+
+    `target` is the request target in origin form, byte for byte; `fields` are the request's
+    end-to-end fields with Host. `edit_response` returns the answer's end-to-end fields. Both are
+    without framing (Content-Length and the hop-by-hop fields): the engine writes that from the
+    parsed value. `compress` allows to encode the answer's content. Not frozen: one is made for
+    every request, and freezing would triple the cost.
+    """
+
+    upstream: Upstream
+    target: bytes
+    fields: list[Field]
+    edit_response: EditResponse
+    compress: bool = False
+
+
+Decision = Reply | File | Forward
+
+
+class Site(Protocol):
+    """The rules of one mode, composed."""
+
+    name: str
+    """For the access log and the metrics: `main`, `uap`, `redirect`."""
+
+    def decide(self, request: RequestHead, peer: Peer) -> Decision:
+        """Return what to do; raises `ProxyError` for what is refused."""
+
+    def own_fields(self, request: RequestHead | None) -> list[Field]:
+        """Return fields for answers of our own, errors too: CORS and security."""
