@@ -1,0 +1,218 @@
+"""The main host: the static Exosphere client, and the Cloud CORS Proxy under its path.
+
+A request below `/proxy` names its target in two fields that the client's page sets
+(`exo-proxy-orig-host`, `exo-proxy-orig-port`); it goes to that API if policy allows it, and what
+belongs to the page and its host (cookies, Origin, Referer) stays here. All else is a file.
+"""
+
+import re
+from functools import lru_cache, partial
+from typing import Final, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from exoproxy.client.tree import Tree
+from exoproxy.errors import (
+    BadRequest,
+    LoopDetected,
+    Misdirected,
+    OriginNotAllowed,
+    ProxyError,
+    TargetNotAllowed,
+)
+from exoproxy.net.dial import Upstream
+from exoproxy.net.listen import Peer
+from exoproxy.proxy.decision import Decision, Forward, Reply
+from exoproxy.rules.cors import (
+    Mode,
+    Origins,
+    answer_fields,
+    is_preflight,
+    preflight_fields,
+    replace,
+    request_origin,
+)
+from exoproxy.rules.egress import AllowList, Policy, host_address
+from exoproxy.rules.forwarded import passed_here, pseudonym_of, to_cloud, via_field
+from exoproxy.wire.fields import Field
+from exoproxy.wire.head import RequestHead, ResponseHead
+
+HOST_FIELD: Final = b"exo-proxy-orig-host"
+PORT_FIELD: Final = b"exo-proxy-orig-port"
+# As longest a DNS name, or an IPv6 address in brackets.
+LONGEST_HOST: Final = 256
+PORT: Final = re.compile(rb"[1-9][0-9]{0,4}")
+SLASHES: Final = re.compile(rb"/{2,}")
+BROKEN_ENCODING: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+CONTROL_HINT: Final = (
+    "The Exosphere client sets these fields; cloudCorsProxyUrl in its config.js names this path."
+)
+
+
+class CloudProxy(NamedTuple):
+    """What the Cloud CORS Proxy may do: `path` is its prefix, without a slash at the end."""
+
+    path: str
+    allow: AllowList
+    any_public: bool
+    policy: Policy
+    verify: bool
+    merge_slashes: bool
+    compress: bool
+
+
+class Route(NamedTuple):
+    """Where the control fields lead: an upstream with its Host, or why they lead nowhere."""
+
+    upstream: Upstream | None
+    host: bytes
+    refusal: ProxyError | None
+
+
+class MainSite:
+    """The rules of the main host, composed."""
+
+    name = "main"
+
+    def __init__(
+        self, *, hostname: str, tree: Tree, origins: Origins, proxy: CloudProxy | None
+    ) -> None:
+        self.hostname = hostname
+        self._tree = tree
+        self._origins = origins
+        self.proxy = proxy
+        self._prefix = b"" if proxy is None else proxy.path.lower().encode() + b"/"
+        self._pseudonym = pseudonym_of(hostname)
+        self._vias = [via_field(self._pseudonym, minor) for minor in (0, 1)]
+        self._route = lru_cache(maxsize=4096)(self._judge)
+
+    def decide(self, request: RequestHead, peer: Peer) -> Decision:
+        """Return what to do with a request; raises `ProxyError` for what is refused."""
+        if request.authority.host != self.hostname or peer.server_name not in {
+            None,
+            self.hostname,
+        }:
+            raise Misdirected
+        if b"%" in request.target.path and BROKEN_ENCODING.search(request.target.path):
+            raise BadRequest("The address holds a % that begins no percent-encoding.")
+        prefix, proxy = self._prefix, self.proxy
+        if proxy is not None and request.target.path[: len(prefix)].lower() == prefix:
+            return self._to_cloud(request, proxy)
+        return self._own(request)
+
+    def own_fields(self, request: RequestHead | None) -> list[Field]:
+        """Return the CORS fields of answers of our own."""
+        if not self._origins:
+            return []
+        return answer_fields(None if request is None else self._listed_origin(request))
+
+    # Files.
+
+    def _own(self, request: RequestHead) -> Decision:
+        origin = self._listed_origin(request) if self._origins else None
+        if origin is not None and is_preflight(request.method, request.fields):
+            return self._preflight(request, origin)
+        answer = self._tree.answer(request)
+        if self._origins:
+            # The tree keeps its lists of fields: they are not ours to change.
+            fields = [*answer.fields, *answer_fields(origin)]
+            if isinstance(answer, Reply):
+                return Reply(status=answer.status, fields=fields, content=answer.content)
+        return answer
+
+    # The Cloud CORS Proxy.
+
+    def _to_cloud(self, request: RequestHead, proxy: CloudProxy) -> Decision:
+        fields = request.fields
+        origin = request_origin(fields)
+        if origin is not None and origin != b"https://" + request.authority.raw.lower():
+            if not self._origins.allows(origin):
+                raise OriginNotAllowed(hint="The operator can list it in main.allowed_origins.")
+            if is_preflight(request.method, fields):
+                return self._preflight(request, origin)
+        else:
+            origin = None
+        target = self._target(request, proxy)
+        if passed_here(fields, self._pseudonym):
+            raise LoopDetected
+        hosts, ports = fields.all(HOST_FIELD), fields.all(PORT_FIELD)
+        if len(hosts) != 1 or len(ports) != 1 or len(hosts[0]) > LONGEST_HOST:
+            raise BadRequest(
+                "The request does not say which API it is for: exo-proxy-orig-host and "
+                "exo-proxy-orig-port must each come once.",
+                hint=CONTROL_HINT,
+            )
+        route = self._route(hosts[0], ports[0])
+        if route.upstream is None:
+            refusal = route.refusal or TargetNotAllowed()
+            raise type(refusal)(refusal.sentence, hint=refusal.hint)
+        return Forward(
+            upstream=route.upstream,
+            target=target,
+            fields=to_cloud(fields, host=route.host, via=self._vias[request.minor]),
+            edit_response=_edit if origin is None else partial(_edit, origin=origin),
+            compress=proxy.compress,
+        )
+
+    def _target(self, request: RequestHead, proxy: CloudProxy) -> bytes:
+        """Return the request target without the prefix; its bytes are kept."""
+        path = request.target.path[len(self._prefix) - 1 :]
+        if b"." in path or b"%" in path:
+            _check_inside(path)
+        if proxy.merge_slashes and b"//" in path:
+            path = SLASHES.sub(b"/", path)
+        query = request.target.query
+        return path if query is None else b"%b?%b" % (path, query)
+
+    def _judge(self, host: bytes, port: bytes) -> Route:
+        """Judge a target by its name, and by its address where the name is one."""
+        try:
+            return self._judged(host, port)
+        except (BadRequest, TargetNotAllowed) as refusal:
+            return Route(None, b"", refusal)
+
+    def _judged(self, host: bytes, port: bytes) -> Route:
+        proxy = self.proxy
+        if PORT.fullmatch(port) is None or int(port) > 65535 or proxy is None:
+            raise BadRequest("The target's port is not a number from 1 to 65535.")
+        try:
+            text = host.decode("ascii").lower()
+        except UnicodeDecodeError:
+            raise BadRequest("The target's host holds characters outside ASCII.") from None
+        address, number = host_address(text), int(port)
+        name = text if address is None else str(address)
+        if not proxy.any_public and not proxy.allow.permits(name, number):
+            raise TargetNotAllowed(
+                "The target is not among the hosts that this proxy may reach.",
+                hint="The operator lists the cloud's API hosts in main.proxy.allow.",
+            )
+        if address is not None:
+            proxy.policy.judge(address, number)
+        shown = f"[{name}]" if ":" in name else name
+        authority = shown if number == 443 else f"{shown}:{number}"
+        return Route(Upstream("https", name, number, proxy.verify), authority.encode(), None)
+
+    def _preflight(self, request: RequestHead, origin: bytes) -> Reply:
+        return Reply(status=204, fields=preflight_fields(Mode.MAIN, origin, request.fields))
+
+    def _listed_origin(self, request: RequestHead) -> bytes | None:
+        origin = request_origin(request.fields)
+        return origin if origin is not None and self._origins.allows(origin) else None
+
+
+def _check_inside(path: bytes) -> None:
+    """Refuse a path that leads out of the proxy's own once it is decoded and its dots resolved.
+
+    It would go upstream as it is; but what reads it as leaving must not be led to other APIs.
+    """
+    depth = 0
+    for segment in unquote_to_bytes(path).split(b"/"):
+        if segment == b"..":
+            depth -= 1
+        elif segment not in {b"", b"."}:
+            depth += 1
+        if depth < 0:
+            raise BadRequest("The path leads out of the proxy's own path.")
+
+
+def _edit(head: ResponseHead, origin: bytes | None = None) -> list[Field]:
+    return replace(head.fields.end_to_end(), origin)

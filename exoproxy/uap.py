@@ -1,0 +1,163 @@
+"""The User Application Proxy of one region: instances' web applications by wildcard host names.
+
+`https://http-198-51-100-99-8080.HOSTNAME/path` goes to `http://198.51.100.99:8080/path` if the
+region's subnets hold that address. Nothing of the request is changed on its way but what one
+connection or one proxy owns; nothing of the answer but what would reach other instances.
+"""
+
+from functools import lru_cache, partial
+from ipaddress import IPv4Address, IPv6Address
+from typing import Final, NamedTuple
+
+from exoproxy.errors import (
+    LoopDetected,
+    Misdirected,
+    NoInstanceName,
+    NotFound,
+    ProxyError,
+    TargetNotAllowed,
+)
+from exoproxy.net.dial import Upstream
+from exoproxy.net.listen import Peer
+from exoproxy.proxy.decision import Decision, Forward, Reply
+from exoproxy.proxy.problem import SECURITY_FIELDS
+from exoproxy.rules.cookies import keep_to_host
+from exoproxy.rules.cors import (
+    Mode,
+    Origins,
+    answer_fields,
+    is_preflight,
+    preflight_fields,
+    replace,
+    request_origin,
+)
+from exoproxy.rules.egress import Policy
+from exoproxy.rules.forwarded import passed_here, pseudonym_of, to_instance, via_field
+from exoproxy.rules.instance_name import parse, pattern
+from exoproxy.wire.fields import Field
+from exoproxy.wire.head import RequestHead, ResponseHead
+
+WELCOME: Final = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>User Application Proxy</title>
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ font: 1.05rem/1.5 system-ui, sans-serif; margin: 0; display: grid; min-height: 100vh;
+  place-items: center; }}
+main {{ max-width: 40rem; padding: 2rem; }}
+h1 {{ font-size: 1.4rem; }}
+</style>
+</head>
+<body>
+<main>
+<h1>User Application Proxy</h1>
+<p>Exosphere opens the desktops, shells and notebooks of cloud instances through this host.
+There is nothing to see at its own name.</p>
+<p>{pattern}</p>
+</main>
+</body>
+</html>
+"""
+
+
+class Route(NamedTuple):
+    """Where a host name leads: an upstream, or the reason why it leads nowhere."""
+
+    upstream: Upstream | None
+    refusal: ProxyError | None
+
+
+class UapSite:
+    """The rules of the UAP, composed. `cookies_changed` counts the answers' edits."""
+
+    name = "uap"
+
+    def __init__(self, *, hostname: str, policy: Policy, origins: Origins) -> None:
+        self.hostname = hostname
+        self.cookies_changed = 0
+        self._suffix = f".{hostname}"
+        self._policy = policy
+        self._origins = origins
+        self._pseudonym = pseudonym_of(hostname)
+        self._vias = [via_field(self._pseudonym, minor) for minor in (0, 1)]
+        # Names and subnets don't change while the site lives: each host is judged once, so that the
+        # number of subnets does not count.
+        self._route = lru_cache(maxsize=4096)(self._judge)
+        self._welcome = WELCOME.format(pattern=pattern(hostname)).encode()
+
+    def decide(self, request: RequestHead, peer: Peer) -> Decision:
+        """Return what to do with a request; raises `ProxyError` for what is refused."""
+        host, sni = request.authority.host, peer.server_name
+        if not self.serves(host) or (sni is not None and sni != host and not self.serves(sni)):
+            raise Misdirected(hint=pattern(self.hostname))
+        route = self._route(host)
+        if route.refusal is not None:
+            raise type(route.refusal)(route.refusal.sentence, hint=route.refusal.hint)
+        if route.upstream is None:
+            return self._own_page(request)
+        return self._forward(request, peer, route.upstream)
+
+    def own_fields(self, request: RequestHead | None) -> list[Field]:
+        """Return the CORS fields of answers of our own."""
+        return answer_fields(None if request is None else self._allowed_origin(request))
+
+    def serves(self, host: str) -> bool:
+        """Tell whether a lower-case host name is this host's or below it."""
+        return host == self.hostname or host.endswith(self._suffix)
+
+    def _judge(self, host: str) -> Route:
+        if host == self.hostname:
+            return Route(None, None)
+        try:
+            instance = parse(host, self.hostname)
+            self._policy.judge(instance.address, instance.port)
+        except (NoInstanceName, TargetNotAllowed) as refusal:
+            return Route(None, refusal)
+        upstream = Upstream(instance.scheme, str(instance.address), instance.port, verify=False)
+        return Route(upstream, None)
+
+    def _own_page(self, request: RequestHead) -> Reply:
+        if request.target.path != b"/":
+            raise NotFound(hint=pattern(self.hostname))
+        fields = [
+            (b"Content-Type", b"text/html; charset=utf-8"),
+            *SECURITY_FIELDS,
+            *self.own_fields(request),
+        ]
+        return Reply(status=200, fields=fields, content=self._welcome)
+
+    def _forward(self, request: RequestHead, peer: Peer, upstream: Upstream) -> Decision:
+        origin = self._allowed_origin(request)
+        if origin is not None and is_preflight(request.method, request.fields):
+            return Reply(status=204, fields=preflight_fields(Mode.UAP, origin, request.fields))
+        if passed_here(request.fields, self._pseudonym):
+            raise LoopDetected
+        fields = to_instance(
+            request.fields,
+            peer=_text(peer.address),
+            trusted=peer.trusted,
+            host=request.authority.raw,
+            via=self._vias[request.minor],
+        )
+        edit = self._edit if origin is None else partial(self._edit, origin=origin)
+        return Forward(
+            upstream=upstream, target=request.target.origin, fields=fields, edit_response=edit
+        )
+
+    def _allowed_origin(self, request: RequestHead) -> bytes | None:
+        origin = request_origin(request.fields)
+        return origin if origin is not None and self._origins.allows(origin) else None
+
+    def _edit(self, head: ResponseHead, origin: bytes | None = None) -> list[Field]:
+        fields, changed = keep_to_host(head.fields.end_to_end())
+        self.cookies_changed += changed
+        return replace(fields, origin, own_stays=True)
+
+
+@lru_cache(maxsize=4096)
+def _text(address: IPv4Address | IPv6Address | None) -> bytes:
+    return b"unknown" if address is None else str(address).encode()
