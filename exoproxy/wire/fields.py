@@ -29,8 +29,8 @@ HOP_BY_HOP: Final = frozenset(
 # And what frames a message: the engine writes it anew from the parsed value.
 NOT_FORWARDED: Final = HOP_BY_HOP | {b"content-length"}
 
-# Naming one of these in Connection must not remove it: they route, frame or authorize the request.
-NEVER_BY_LISTING: Final = frozenset({b"host", b"content-length", b"authorization"})
+# Naming one of these in Connection must not remove it: they route or authorize the request.
+NEVER_BY_LISTING: Final = frozenset({b"host", b"authorization"})
 
 
 class Fields:

@@ -85,7 +85,7 @@ def test_listed_in_connection() -> None:
 
 @pytest.mark.parametrize("name", sorted(NEVER_BY_LISTING))
 def test_never_by_listing(name: bytes) -> None:
-    """Fields that route, frame or authorize cross even when Connection lists them."""
+    """Fields that route or authorize cross even when Connection lists them."""
     fields = Fields([(b"Connection", name.title()), (name.title(), b"x")])
 
     assert fields.end_to_end() == [(name.title(), b"x")]
