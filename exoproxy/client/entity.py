@@ -117,7 +117,7 @@ def read_entity(path: Path, name: str, keep_up_to: int) -> Entity:
     is read, and `OSError`.
     """
     # A named pipe that takes the file's place must not block the process.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | 0)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
