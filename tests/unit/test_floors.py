@@ -22,7 +22,7 @@ HOUSE = (
     {"main", "uap", "redirect"},
     {"sites"},
     {"service", "explain"},
-    {"demo", "check"},
+    {"demo", "check", "live"},
     {"cli"},
     {"__main__"},
 )
