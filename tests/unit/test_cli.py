@@ -1,0 +1,370 @@
+"""The command line: arguments, exit codes, and what goes to which stream."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from exoproxy import __version__, live
+from exoproxy.cli import main, mode_of
+from exoproxy.live import Finding
+from exoproxy.settings.example import example, schema
+from exoproxy.settings.model import Settings
+
+BOTH = """\
+main:
+  hostname: my.example.org
+  certificate: local
+  client: {root: /nonexistent}
+  proxy: {allow: [keystone.example.org], learn_endpoints: false}
+uap:
+  allowed_origins: [https://my.example.org]
+  regions:
+    North: {hostname: north.example.com, subnets: [192.168.0.0/24], certificate: local}
+    South: {hostname: south.example.com, subnets: [192.168.1.0/24], certificate: local}
+"""
+NO_CLIENT = "main.client.root: there is no folder /nonexistent, so there is no client to serve"
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(name="run")
+def run_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Return a function that runs a command and returns exit code, stdout and stderr."""
+    monkeypatch.delenv("EXOPROXY_CONFIG", raising=False)
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        try:
+            code = main([str(each) for each in arguments])
+        except SystemExit as end:
+            code = int(end.code or 0)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture(name="config")
+def config_file(tmp_path: Path) -> Path:
+    path = tmp_path / "exoproxy.yaml"
+    path.write_text(BOTH)
+    return path
+
+
+@pytest.fixture(name="called")
+def stand_ins(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """Put what the commands call out of the way; return the list of calls."""
+    called: list[tuple[Any, ...]] = []
+
+    def stand_in(name: str, **results: object) -> None:
+        module = ModuleType(name)
+        for function, result in results.items():
+
+            def call(*arguments: Any, of: str = f"{name}.{function}", result: Any = result) -> Any:
+                called.append((of, *arguments))
+                return result
+
+            setattr(module, function, call)
+        monkeypatch.setitem(sys.modules, f"exoproxy.{name}", module)
+
+    stand_in("service", serve_main=0, serve_uap=1)
+    stand_in("demo", run=0)
+    stand_in("main", explain=["main decides", "and tells why"])
+    stand_in("uap", explain=["uap decides"])
+    return called
+
+
+def test_prints_the_version(run: Run) -> None:
+    """The version is a result."""
+    assert run("version") == (0, f"exoproxy {__version__}\n", "")
+
+
+def test_is_a_module_too() -> None:
+    """`python -m exoproxy` is the command, and small commands load nothing heavy."""
+    script = (
+        "import runpy, sys; sys.argv[1:] = ['version']\n"
+        "try: runpy.run_module('exoproxy', run_name='__main__')\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "assert not {'pydantic', 'yaml', 'asyncio', 'cryptography'} & sys.modules.keys()"
+    )
+    done = subprocess.run(  # noqa: S603  fixed arguments
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"exoproxy {__version__}\n", "")
+
+
+@pytest.mark.parametrize(("what", "expected"), [("example", example()), ("schema", schema())])
+def test_prints_what_can_be_configured(run: Run, what: str, expected: str) -> None:
+    """The output can go into a file as it is."""
+    assert run("config", what) == (0, expected, "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["serve"],
+        ["cert", "status"],
+        ["client", "list"],
+        ["status"],
+        ["uap"],
+        ["uap", "--reg", "X"],
+        ["config"],
+        ["config", "exmaple"],
+        ["explain"],
+        ["demo", "--port", "0"],
+        ["demo", "--port", "99999"],
+        ["demo", "--config", "x"],
+        ["version", "x"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_exits_with_2(run: Run, arguments: list[str]) -> None:
+    """Commands that are not there, abbreviations and wrong values are refused."""
+    code, out, err = run(*arguments)
+
+    assert (code, out) == (2, "")
+    assert err.startswith("usage: exoproxy")
+
+
+def test_serves_the_main_host(run: Run, config: Path, called: list[tuple[Any, ...]]) -> None:
+    """The settings are loaded and handed on, the exit code comes back."""
+    assert run("main", "--config", config) == (0, "", "")
+
+    [(name, settings)] = called
+    assert name == "service.serve_main"
+    assert settings.main.hostname == "my.example.org"
+
+
+def test_serves_a_region(run: Run, config: Path, called: list[tuple[Any, ...]]) -> None:
+    """A service that fails makes the command fail."""
+    assert run("uap", "--region", "South", "--config", config) == (1, "", "")
+
+    [(name, settings, region)] = called
+    assert (name, region) == ("service.serve_uap", "South")
+    assert list(settings.uap.regions) == ["North", "South"]
+
+
+@pytest.mark.parametrize(
+    ("region", "expected"),
+    [
+        ("north", "there is no region 'north'; did you mean North? the file has North, South"),
+        ("Souht", "there is no region 'Souht'; did you mean South? the file has North, South"),
+        ("X\x1b", r"there is no region 'X\x1b'; the file has North, South"),
+    ],
+)
+def test_tells_the_regions_there_are(
+    run: Run, config: Path, called: list[tuple[Any, ...]], region: str, expected: str
+) -> None:
+    """A wrong region starts nothing."""
+    assert run("uap", "--region", region, "--config", config) == (
+        2,
+        "",
+        f"{config}: uap.regions: {expected}\n",
+    )
+    assert called == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["main"], "main: is missing, so there is no main host to serve"),
+        (["uap", "--region", "X"], "uap: is missing, so there is no region to serve"),
+        (["explain", "x"], "there is neither main nor uap to explain"),
+    ],
+    ids=repr,
+)
+def test_tells_a_missing_part(
+    run: Run, tmp_path: Path, called: list[tuple[Any, ...]], arguments: list[str], expected: str
+) -> None:
+    """A host whose mode has no part in the file serves nothing."""
+    path = tmp_path / "x.yaml"
+    path.write_text("log:\n  format: json\n")
+    code, out, err = run(*arguments, "--config", path)
+
+    assert (code, out, called) == (2, "", [])
+    assert err.startswith(f"{path}: {expected}")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["main"], ["uap", "--region", "North"], ["check"], ["explain", "my.example.org"]],
+    ids=" ".join,
+)
+def test_a_wrong_configuration_starts_nothing(
+    run: Run, tmp_path: Path, called: list[tuple[Any, ...]], arguments: list[str]
+) -> None:
+    """Every mistake is named on stderr, and the exit code is 2."""
+    path = tmp_path / "x.yaml"
+    path.write_text("mian:\n  hostname: x\nlimits:\n  drain: soon\n")
+
+    assert run(*arguments, "--config", path) == (
+        2,
+        "",
+        f"{path}:1: mian: is not known; did you mean `main`?\n"
+        f"{path}:4: limits.drain: 'soon' should be a whole number of seconds, e.g. 75\n",
+    )
+    assert called == []
+
+
+def test_finds_the_configuration(
+    run: Run, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The option wins over the environment, which wins over the usual place."""
+    assert "/etc/exoproxy/exoproxy.yaml" in run("check")[2]
+    monkeypatch.setenv("EXOPROXY_CONFIG", "")
+    assert "/etc/exoproxy/exoproxy.yaml" in run("check")[2]
+    monkeypatch.setenv("EXOPROXY_CONFIG", str(config))
+    assert run("check")[0] == 0
+    assert str(tmp_path / "other") in run("check", "--config", tmp_path / "other")[2]
+
+
+def test_demo_needs_no_configuration(run: Run, called: list[tuple[Any, ...]]) -> None:
+    """The port is optional."""
+    assert run("demo") == (0, "", "")
+    assert run("demo", "--port", "8443") == (0, "", "")
+    assert called == [("demo.run", None), ("demo.run", 8443)]
+
+
+def test_check_tells_what_is_doubtful(run: Run, config: Path) -> None:
+    """Warnings are results, and a configuration with warnings is valid."""
+    assert run("check", "--config", config) == (
+        0,
+        f"{config} is valid: main host my.example.org, regions North, South\n"
+        f"warning: {NO_CLIENT}\n",
+        "",
+    )
+
+
+def test_check_prints_json(run: Run, config: Path) -> None:
+    """Programs get the same facts."""
+    code, out, err = run("check", "--config", config, "--json")
+
+    assert (code, err) == (0, "")
+    assert json.loads(out) == {
+        "file": str(config),
+        "valid": True,
+        "main": "my.example.org",
+        "regions": ["North", "South"],
+        "warnings": [NO_CLIENT],
+        "live": [],
+    }
+
+
+def test_check_prints_mistakes_as_json(run: Run, tmp_path: Path) -> None:
+    """A program learns what is wrong, and a person still sees it."""
+    path = tmp_path / "none.yaml"
+    code, out, err = run("check", "--config", path, "--json")
+    content = json.loads(out)
+
+    assert (code, content["valid"]) == (2, False)
+    assert content["errors"] == err.splitlines()
+
+
+@pytest.mark.parametrize("ok", [True, False])
+def test_check_tries_the_world(
+    run: Run, config: Path, monkeypatch: pytest.MonkeyPatch, ok: bool
+) -> None:
+    """One failure makes the command fail; nothing is tried without --live."""
+    found = [
+        Finding(ok=True, subject="a.example.org", sentence="has 192.0.2.1"),
+        Finding(ok=ok, subject="127.0.0.1:443", sentence="says so"),
+    ]
+
+    def pretend(*_: object) -> Iterator[Finding]:
+        yield from found
+
+    monkeypatch.setattr(live, "findings", pretend)
+    code, out, _ = run("check", "--live", "--config", config)
+    json_code, json_out, _ = run("check", "--live", "--json", "--config", config)
+
+    assert code == json_code == (0 if ok else 1)
+    assert out.splitlines()[2:] == [
+        "ok: a.example.org has 192.0.2.1",
+        f"{'ok' if ok else 'FAILED'}: 127.0.0.1:443 says so",
+    ]
+    assert json.loads(json_out)["live"] == [
+        {"ok": True, "subject": "a.example.org", "sentence": "has 192.0.2.1"},
+        {"ok": ok, "subject": "127.0.0.1:443", "sentence": "says so"},
+    ]
+
+
+def test_explains_by_the_mode_of_the_host(
+    run: Run, config: Path, called: list[tuple[Any, ...]]
+) -> None:
+    """The site that the request belongs to tells its decisions."""
+    in_main = run("explain", "https://my.example.org/x", "--config", config)
+    in_uap = run("explain", "http-192-168-0-5-80.north.example.com", "--config", config, "--json")
+
+    assert in_main == (0, "main decides\nand tells why\n", "")
+    assert in_uap[0] == 0
+    assert json.loads(in_uap[1]) == {
+        "target": "http-192-168-0-5-80.north.example.com",
+        "mode": "uap",
+        "decisions": ["uap decides"],
+    }
+    assert [name for name, *_ in called] == ["main.explain", "uap.explain"]
+
+
+UAP = {
+    "uap": {
+        "allowed_origins": [],
+        "regions": {"X": {"hostname": "proxy.example.com", "subnets": ["192.168.0.0/24"]}},
+    }
+}
+MAIN = {"main": {"hostname": "my.example.org", "proxy": None}}
+
+
+@pytest.mark.parametrize(
+    ("content", "target", "expected"),
+    [
+        ({**MAIN, **UAP}, "my.example.org", "main"),
+        ({**MAIN, **UAP}, "https://proxy.example.com/", "uap"),
+        ({**MAIN, **UAP}, "http-192-168-0-5-80.PROXY.example.com.:443", "uap"),
+        ({**MAIN, **UAP}, "https://u@a.proxy.example.com:8443?x=https://my.example.org", "uap"),
+        ({**MAIN, **UAP}, "https://my.example.org/?x=https://proxy.example.com", "main"),
+        ({**MAIN, **UAP}, "xproxy.example.com", "main"),
+        ({**MAIN, **UAP}, "proxy.example.com.evil.com", "main"),
+        ({**MAIN, **UAP}, "keystone.example.org:5000", "main"),
+        ({**MAIN, **UAP}, "[::1]:80", "main"),
+        ({**MAIN, **UAP}, "", "main"),
+        (UAP, "keystone.example.org", "uap"),
+        (MAIN, "proxy.example.com", "main"),
+        ({}, "my.example.org", None),
+    ],
+    ids=repr,
+)
+def test_knows_whose_request_it_is(
+    content: dict[str, Any], target: str, expected: str | None
+) -> None:
+    """Names of instances are the UAP's; all others are the main host's, if there is one."""
+    assert mode_of(Settings.model_validate(content), target) == expected
+
+
+def test_ends_quietly_when_nobody_reads_on(config: Path) -> None:
+    """`exoproxy config example | head -1` prints no traceback."""
+    script = f"{sys.executable} -m exoproxy config schema | head -c 1"
+    done = subprocess.run(  # noqa: S602  a fixed pipeline
+        script, shell=True, capture_output=True, text=True, check=False
+    )
+
+    assert (done.stdout, done.stderr) == ("{", "")
+
+
+def test_ends_quietly_when_interrupted(
+    run: Run, config: Path, called: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C during a slow check is no defect."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(live, "findings", interrupt)
+
+    assert run("check", "--live", "--config", config)[0] == 1
