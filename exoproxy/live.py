@@ -14,11 +14,13 @@ from typing import Final, Protocol
 
 from exoproxy.errors import TargetNotAllowed
 from exoproxy.net.sockets import ListenError, open_socket
+from exoproxy.net.tls import open_context, verifying_context
 from exoproxy.rules.egress import Policy
 from exoproxy.settings.addresses import ListenAddress
 from exoproxy.settings.model import Settings
 from exoproxy.settings.names import HostPattern
 from exoproxy.settings.sites import Main, Proxy, Region
+from exoproxy.sites import cloud_proxy
 
 _TIMEOUT: Final = 5.0  # seconds, for a person who waits
 
@@ -82,7 +84,7 @@ def findings(settings: Settings, network: Network) -> Iterator[Finding]:
     for listener in dict.fromkeys(each for site in sites for each in _listeners(site)):
         yield _listener(listener, network)
     if settings.main and settings.main.proxy:
-        yield from _upstreams(settings.main.proxy, network)
+        yield from _upstreams(settings.main, settings.main.proxy, network)
     if any(site.certificate == "acme" for site in sites):
         yield Finding(
             ok=True,
@@ -120,30 +122,20 @@ def _listener(listener: ListenAddress, network: Network) -> Finding:
     return Finding(ok=True, subject=str(listener), sentence="is free")
 
 
-def _upstreams(proxy: Proxy, network: Network) -> Iterator[Finding]:
+def _upstreams(main: Main, proxy: Proxy, network: Network) -> Iterator[Finding]:
     try:
-        context = _context(proxy)
-    except (OSError, ValueError) as error:
+        context = verifying_context(proxy.ca_file) if proxy.verify else open_context()
+    except OSError as error:
         yield Finding(
             ok=False,
             subject="main.proxy.ca_file",
             sentence=f"can't be used ({error}); it should be a PEM file with certificates",
         )
         return
-    policy = Policy(networks=proxy.networks, public=True)
+    policy = cloud_proxy(main, proxy, frozenset()).policy
     for pattern in proxy.allow:
         if not pattern.subdomains:
             yield _upstream(pattern, policy, context, network)
-
-
-def _context(proxy: Proxy) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if proxy.ca_file:
-        context.load_verify_locations(proxy.ca_file)
-    if not proxy.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def _upstream(

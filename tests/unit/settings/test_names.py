@@ -2,6 +2,7 @@
 
 import pytest
 
+from exoproxy.rules.egress import AllowList
 from exoproxy.settings.names import (
     DnsServer,
     HostPattern,
@@ -94,6 +95,8 @@ def test_takes_host_patterns(value: str, expected: HostPattern) -> None:
     assert HostPattern.parse(value) == expected
     assert HostPattern.parse(str(expected)) == expected
     assert HostPattern.parse(expected) is expected
+    # What the settings take, the rules must take as well.
+    assert AllowList.parse([str(expected)])
 
 
 @pytest.mark.parametrize(

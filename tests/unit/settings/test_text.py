@@ -63,6 +63,7 @@ def test_takes_both_ends_of_the_ports(text: str, expected: int) -> None:
 def test_takes_an_absolute_path() -> None:
     """A path is kept as it is written."""
     assert parse_path("/etc/exo proxy/ü") == Path("/etc/exo proxy/ü")
+    assert parse_path(Path("/etc/exoproxy")) == Path("/etc/exoproxy")
 
 
 @pytest.mark.parametrize(
