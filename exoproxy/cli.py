@@ -5,6 +5,7 @@ configuration. What a command needs is imported when it runs, so that small ones
 """
 
 import argparse
+import io
 import json
 import os
 import re
@@ -43,6 +44,9 @@ class Wrong(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; argparse itself exits with 0 or 2."""
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # As stderr does: names that the terminal's encoding lacks are no reason to fail.
+        sys.stdout.reconfigure(errors="backslashreplace")
     command: Command = options.command
     try:
         code = command(options)

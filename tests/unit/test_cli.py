@@ -1,6 +1,7 @@
 """The command line: arguments, exit codes, and what goes to which stream."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -355,6 +356,21 @@ def test_ends_quietly_when_nobody_reads_on(config: Path) -> None:
     )
 
     assert (done.stdout, done.stderr) == ("{", "")
+
+
+def test_prints_on_any_terminal(config: Path) -> None:
+    """A path that the terminal's encoding lacks is written with escapes."""
+    path = config.rename(config.with_name("\u00fc.yaml"))
+    done = subprocess.run(  # noqa: S603  fixed arguments
+        [sys.executable, "-m", "exoproxy", "check", "--config", str(path)],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"\xfc.yaml is valid" in done.stdout
 
 
 def test_ends_quietly_when_interrupted(
