@@ -4,7 +4,7 @@ Keystone's version document and tokens, Nova's servers, Glance's images, and err
 form. Nothing is kept but the tokens that were issued. The statuses, field names and shapes are
 those of the real services; a catalogue that names a second port for compute and images is too.
 
-Called by `exoproxy.demo.run`, which serves it over TLS.
+Called by `exoproxy.demo.life`, which serves it over TLS.
 """
 
 import json

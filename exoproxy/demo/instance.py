@@ -3,7 +3,7 @@
 It has what applications on instances have and proxies stumble over: a page, a websocket, a stream
 of server-sent events, a cookie, and an answer that shows which fields arrived.
 
-Called by `exoproxy.demo.run`, which serves it over plain HTTP on an address of its own.
+Called by `exoproxy.demo.life`, which serves it over plain HTTP on an address of its own.
 """
 
 import asyncio

@@ -57,7 +57,7 @@ async function cloud() {
   const { encodedBodySize: sent, decodedBodySize: full } = images.timing ?? {};
   if (sent) $("sent").textContent = size(sent);
   $("cloud-note").textContent = sent < full
-    ? `sent for ${size(full)} of JSON, the list of ${images.body.images.length} images`
+    ? `sent for ${images.body.images.length} images, ${size(full)} of JSON`
     : `${images.body.images.length} images`;
   settle("cloud", true);
   return body.servers[0];
@@ -115,7 +115,8 @@ function clock(base) {
 $("refuse").onclick = async () => {
   const headers = { Accept: "application/json" };
   const response = await throughProxy("https://not-allowed.localhost/", { headers });
-  $("refusal").textContent = `${response.status}  ${(await response.text()).trim()}`;
+  const { error, message, hint } = (await response.json()).error;
+  $("refusal").textContent = `${response.status} ${error}\n${message}\n${hint}`;
   $("refusal").hidden = false;
 };
 
