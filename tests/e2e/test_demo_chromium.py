@@ -1,0 +1,180 @@
+"""`exoproxy demo` in a real browser, which trusts the demo's CA and nothing else that is new."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+pytestmark = pytest.mark.needs("chromium", "chromedriver", "certutil")
+
+PAGE_SECONDS = 20
+Browser = webdriver.Chrome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demo:
+    """A running demo, as its guide describes it."""
+
+    page: str
+    instance: str
+    ca_file: Path
+
+
+@pytest.fixture
+def demo(
+    start_exoproxy: Callable[..., tuple[subprocess.Popen[bytes], Path]], tmp_path: Path
+) -> Demo:
+    cache = tmp_path / "cache"
+    _, output = start_exoproxy("demo", says="Stop with", env={"XDG_CACHE_HOME": str(cache)})
+    page, instance = re.findall(r"^ +(https://\S+/)$", output.read_text("utf-8"), re.MULTILINE)
+    (ca_file,) = cache.rglob("ca.pem")
+    return Demo(page=page, instance=instance, ca_file=ca_file)
+
+
+@pytest.fixture
+def home(demo: Demo, tmp_path: Path) -> Path:
+    """A home folder whose NSS database, Chromium's, trusts the demo's CA for servers."""
+    database = tmp_path / "home" / ".pki" / "nssdb"
+    database.mkdir(parents=True)
+    certutil("-N", "--empty-password", database=database)
+    trust = ["-n", "exoproxy demo", "-t", "C,,", "-i", str(demo.ca_file)]
+    certutil("-A", *trust, database=database)
+    return tmp_path / "home"
+
+
+def certutil(*arguments: str, database: Path) -> None:
+    subprocess.run(  # noqa: S603 - arguments of our own
+        ["certutil", *arguments, "-d", f"sql:{database}"],  # noqa: S607 - from PATH
+        check=True,
+        capture_output=True,
+        timeout=30,
+    )
+
+
+@pytest.fixture
+def browser(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
+    # Selenium would else look for, and download, a browser and a driver.
+    monkeypatch.setenv("SE_OFFLINE", "true")
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or ""
+    for argument in (
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--window-size=1200,1000",
+        f"--user-data-dir={home / 'profile'}",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    service = webdriver.ChromeService(
+        shutil.which("chromedriver"), env={**os.environ, "HOME": str(home)}
+    )
+    driver = webdriver.Chrome(options=options, service=service)
+    driver.set_page_load_timeout(PAGE_SECONDS)
+    yield driver
+    driver.quit()
+
+
+def console(browser: Browser) -> list[str]:
+    """Return what the page's console holds since the last call; Chromium's own words too."""
+    log = browser.execute("getLog", {"type": "browser"})
+    return [entry["message"] for entry in log["value"]]
+
+
+def text(browser: Browser, selector: str) -> list[str]:
+    return [element.text for element in browser.find_elements(By.CSS_SELECTOR, selector)]
+
+
+def wait(browser: Browser, condition: Callable[[Browser], object], what: str) -> None:
+    WebDriverWait(browser, PAGE_SECONDS).until(
+        condition, f"{what}; the page: {text(browser, 'body')}"
+    )
+
+
+def test_page_gets_everything_through_both_proxies(browser: Browser, demo: Demo) -> None:
+    """The page loads, and cloud API, websocket and event stream reach it without a complaint."""
+    browser.get(demo.page)
+    wait(browser, lambda b: "Trying" not in text(b, "h1")[0], "the checks did not end")
+
+    assert text(browser, "h1") == ["Everything gets through."]
+    assert text(browser, "#requests td:nth-child(2)") == ["201", "200", "200"]
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".card.good")) == 3
+    assert console(browser) == []
+
+
+def test_large_answer_of_the_cloud_is_compressed(browser: Browser, demo: Demo) -> None:
+    """What the cloud sends plain, the browser gets compressed."""
+    browser.get(demo.page)
+    wait(browser, lambda b: "JSON" in text(b, "#cloud-note")[0], "the images did not come")
+    sent, plain = browser.execute_script(
+        "const [e] = performance.getEntriesByType('resource').filter(e => /images/.test(e.name));"
+        "return [e.encodedBodySize, e.decodedBodySize]"
+    )
+
+    assert plain > 200_000
+    assert sent < plain / 5
+
+
+def test_words_come_back_over_the_websocket(browser: Browser, demo: Demo) -> None:
+    """What a person types goes to the instance and back."""
+    browser.get(demo.page)
+    wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, "#echo.good"), "no websocket")
+    browser.find_element(By.ID, "message").send_keys("hello, instance\n")
+    wait(browser, lambda b: text(b, "#log li"), "no echo")
+
+    assert text(browser, "#log li")[0].startswith("hello, instance")
+
+
+def test_refusal_is_told_in_a_sentence(browser: Browser, demo: Demo) -> None:
+    """A host that isn't allowed gives 403 with a code and a sentence, without being dialled."""
+    browser.get(demo.page)
+    wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, "#cloud.good"), "no cloud")
+    browser.find_element(By.ID, "refuse").click()
+    wait(browser, lambda b: text(b, "#refusal")[0], "no answer")
+
+    assert text(browser, "#refusal")[0].startswith("403")
+    assert "target-not-allowed" in text(browser, "#refusal")[0]
+
+
+def test_instance_works_under_its_own_name(browser: Browser, demo: Demo) -> None:
+    """The instance's page, cookie, websocket and clock work as if nothing were in between."""
+    browser.get(demo.instance)
+    wait(browser, lambda b: text(b, "#log li") and ":" in text(b, "#time")[0], "no echo or clock")
+    browser.refresh()
+    wait(browser, lambda b: len(text(b, "dd")) > 1, "no fields")
+    fields = dict(zip(text(browser, "dt"), text(browser, "dd"), strict=True))
+
+    assert fields["Host"] == demo.instance.removeprefix("https://").removesuffix("/")
+    assert fields["X-Forwarded-Proto"] == "https"
+    assert fields["visits, by cookie"] == "2"
+    assert console(browser) == []
+
+
+def test_instance_that_does_not_answer_has_a_page(browser: Browser, demo: Demo) -> None:
+    """A port where nobody listens gives a page that says so, not the browser's own."""
+    port = demo.instance.rpartition("-")[2].partition(".")[0]
+    browser.get(demo.instance.replace(f"-{port}.", "-9.", 1))
+
+    assert browser.execute_script("return document.contentType") == "text/html"
+    assert "502" in text(browser, "body")[0]
+
+
+def test_route_of_the_client_is_the_page(browser: Browser, demo: Demo) -> None:
+    """A path that is no file is the client's own affair: it gets the page."""
+    browser.get(f"{demo.page}any/route/of/the/client")
+    wait(browser, lambda b: text(b, "h1") == ["Everything gets through."], "the page did not work")
+
+    assert console(browser) == []
