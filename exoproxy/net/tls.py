@@ -13,6 +13,7 @@ from exoproxy.errors import UpstreamCertificate, UpstreamTls
 
 # X509_V_ERR_* of OpenSSL's x509_vfy.h -> what is wrong with the certificate.
 _CERTIFICATE_FAULTS: Final = {
+    7: "its signature is not its issuer's",
     9: "it is not valid yet",
     10: "it has expired",
     18: "it is self-signed",
@@ -75,7 +76,7 @@ def handshake_failure(error: OSError) -> UpstreamTls:
         if error.verify_code in _UNTRUSTED_ISSUER:
             hint = "If a private authority issues it, the operator can trust that authority."
         return UpstreamCertificate(f"The server's certificate is not accepted: {fault}.", hint=hint)
-    reason = error.reason if isinstance(error, ssl.SSLError) else None
+    reason = getattr(error, "reason", None)
     if reason in _NOT_TLS:
         return UpstreamTls("The server does not speak TLS on that port.", hint=_PLAIN_HINT)
     if reason in _OLD_TLS:

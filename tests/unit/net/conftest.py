@@ -1,23 +1,14 @@
-"""Both event loops, a private authority, and the rule that nothing is left behind."""
+"""Both event loops, private authorities, and the rule that nothing is left behind."""
 
 import asyncio
-import datetime
 import logging
-import ssl
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from ipaddress import ip_address
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
 import pytest
 import pytest_asyncio
 import uvloop
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-NOW = datetime.datetime.now(datetime.UTC)
-DAY = datetime.timedelta(days=1)
+from authority import Authority
 
 
 def pytest_asyncio_loop_factories(
@@ -43,76 +34,6 @@ async def no_task_left() -> AsyncIterator[None]:
     left = asyncio.all_tasks() - {asyncio.current_task()}
 
     assert left == set()
-
-
-class Authority:
-    """A certificate authority on disk, and what it issues."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test authority")])
-        certificate = self._sign(self._name, self._key, NOW + DAY, authority=True, names=())
-        self.file = folder / "authority.pem"
-        self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-
-    def serve(
-        self,
-        *names: str,
-        ends: datetime.datetime = NOW + DAY,
-        self_signed: bool = False,
-    ) -> ssl.SSLContext:
-        """Return a server's context with a certificate for DNS names and IP addresses."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-        certificate = self._sign(
-            subject, key, ends, authority=False, names=names, signer=key if self_signed else None
-        )
-        file = self.folder / f"{certificate.serial_number}.pem"
-        file.write_bytes(
-            certificate.public_bytes(serialization.Encoding.PEM)
-            + key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(file)
-        return context
-
-    def _sign(
-        self,
-        subject: x509.Name,
-        key: ec.EllipticCurvePrivateKey,
-        ends: datetime.datetime,
-        *,
-        authority: bool,
-        names: Sequence[str],
-        signer: ec.EllipticCurvePrivateKey | None = None,
-    ) -> x509.Certificate:
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(subject if signer else self._name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(NOW - 3 * DAY)
-            .not_valid_after(ends)
-            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-        )
-        if names:
-            builder = builder.add_extension(
-                x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False
-            )
-        return builder.sign(signer or self._key, hashes.SHA256())
-
-
-def _general_name(name: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)
 
 
 @pytest.fixture(scope="session")
