@@ -10,7 +10,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final, cast
@@ -64,6 +64,13 @@ class Peer:
     server_name: str | None = None
     trusted: bool = False
     over_limit: bool = False
+    text: str = field(init=False)
+    """The address for fields and logs; a Unix socket's is `unknown` (RFC 7239 section 6.2)."""
+
+    def __post_init__(self) -> None:
+        # Asked for with every request, and slow to make.
+        text = "unknown" if self.address is None else str(self.address)
+        object.__setattr__(self, "text", text)
 
 
 # Makes the protocol that serves a connection. The protocol that ends up with the connection calls

@@ -59,18 +59,16 @@ class AccessLog:
             self._stream.flush()
 
     def _line(self, record: Record) -> str:
-        request, upstream = record.request, record.upstream
+        request, upstream, peer = record.request, record.upstream, record.peer
         seconds = record.ended - record.started
-        client = "-"
-        if record.peer.address is not None:
-            client = str(record.peer.address)
-        if record.peer.trusted and request is not None:
-            client = str(client_address(request.fields, record.peer.address, self._trusted) or "-")
-        method, host, path = "-", "-", "-"
+        client, method, host, path, agent = peer.text, "-", "-", "-", b""
         if request is not None:
+            if peer.trusted:
+                client = str(client_address(request.fields, peer.address, self._trusted))
             method = request.method.decode("ascii")
             host = request.authority.host
             path = target(request.target.origin)
+            agent = request.fields.get(b"user-agent") or b""
         to = "-" if upstream is None else f"{upstream.scheme}://{upstream.host}:{upstream.port}"
         stamp = _stamp(int(self._epoch + record.ended))
         if self._console:
@@ -81,9 +79,8 @@ class AccessLog:
                 f"{record.received}/{record.sent} B {seconds * 1000:.1f} ms {to}{tunnel} "
                 f"{record.id}\n"
             )
-        # Only what a client chose freely needs to be escaped for JSON; `target` leaves neither
-        # quotation marks nor backslashes but its own.
-        agent = b"" if request is None else request.fields.get(b"user-agent") or b""
+        # Only what a client chose freely could break the JSON; `target` and `escape` leave neither
+        # a quotation mark nor a backslash but their own, which is doubled.
         return (
             f'{{"time":"{stamp}","id":"{record.id}","site":"{record.site}","client":"{client}",'
             f'"method":"{method}","host":"{host}","target":{_quoted(path)},'

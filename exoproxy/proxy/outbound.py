@@ -250,7 +250,7 @@ def _may_keep(method: bytes, head: ResponseHead, framing: Framing) -> bool:
     fields = head.fields
     if head.minor == 0 or framing.kind is Kind.UNTIL_CLOSE:
         return False
-    if b"connection" in fields and b"close" in fields.tokens(b"connection"):
+    if b"close" in fields.tokens(b"connection"):
         return False
     if framing.kind is Kind.NONE:
         # No content may follow, but a sender that announces some might send it all the same, and

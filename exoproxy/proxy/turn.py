@@ -73,7 +73,8 @@ class Turn:
     def __init__(self, connection: "Inbound", request: RequestHead) -> None:
         engine = connection.engine
         self.request = request
-        self.close = engine.draining or request.minor == 0 or _asks_to_close(request)
+        asks_to_close = b"close" in request.fields.tokens(b"connection")
+        self.close = engine.draining or request.minor == 0 or asks_to_close
         self._connection = connection
         self._engine = engine
         self._record = engine.record(connection.peer, request)
@@ -342,8 +343,3 @@ class Turn:
         reply = problem(error, method=request.method, accept=request.fields, request_id=record.id)
         reply.fields.extend(self._engine.site.own_fields(request))
         self._reply(reply)
-
-
-def _asks_to_close(request: RequestHead) -> bool:
-    fields = request.fields
-    return b"connection" in fields and b"close" in fields.tokens(b"connection")

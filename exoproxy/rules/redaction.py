@@ -49,6 +49,8 @@ def escape(raw: bytes, limit: int = _MAX_VALUE) -> str:
 
     The quotation mark and the backslash are written so too; `…` shows that something is cut off.
     """
+    if len(raw) <= limit and _UNSAFE.search(raw) is None:
+        return raw.decode("ascii")
     shown = raw if len(raw) <= limit else raw[:limit]
     text = _UNSAFE.sub(lambda match: b"\\x%02x" % match[0][0], shown).decode("ascii")
     return text if shown is raw else text + _ELLIPSIS
