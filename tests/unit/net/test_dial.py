@@ -134,9 +134,11 @@ async def serving(
     listening = await asyncio.start_server(server.serve, address, port, ssl=context)
     server.port = listening.sockets[0].getsockname()[1]
     try:
-        yield server
-        if server.names:
-            await server.ended.wait()
+        # Nothing here takes a second: what never comes shall fail the test, not hang it.
+        async with asyncio.timeout(10):
+            yield server
+            if server.names:
+                await server.ended.wait()
     finally:
         listening.close()
 
