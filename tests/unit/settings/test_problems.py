@@ -1,5 +1,8 @@
 """What pydantic found, in sentences for people."""
 
+import copy
+import random
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -162,3 +165,37 @@ def test_tells_contradictions_beside_a_wrong_region(regions: Any) -> None:
 
     assert any(each.startswith("limits.buffer_low: ") for each in mistakes)
     assert not any("RegionOne;" in each for each in mistakes)
+
+
+JUNK: list[Any] = [None, True, -1, 1.5, "", "https://", [], [None], [[]], {}, {"a": 1}, EMPTY]
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield every holder in a document with each of its keys or indexes."""
+    keys: Any = ()
+    if isinstance(value, dict):
+        keys = list(value)
+    elif isinstance(value, list):
+        keys = range(len(value))
+    for key in keys:
+        yield value, key
+        yield from places(value[key])
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_has_a_sentence_of_its_own_for_whatever_stands_anywhere(seed: int) -> None:
+    """Junk in any place is a mistake in our words, never a defect, and the file's values stay."""
+    chance = random.Random(seed)
+    settings = Settings.model_validate(
+        {**main(), "uap": {"allowed_origins": [], "regions": {"X": REGION}}}
+    )
+    content = settings.model_dump(mode="json")
+    for _ in range(chance.randint(1, 6)):
+        holder, key = chance.choice(list(places(content)))
+        holder[key] = copy.deepcopy(chance.choice(JUNK))
+    before = copy.deepcopy(content)
+    found, mistakes = find(content)
+
+    assert (found is None) == bool(mistakes)
+    assert content == before
+    assert not any("Input should" in each.sentence for each in mistakes)
