@@ -20,8 +20,8 @@ class Kept(Protocol):
 
     idle_since: float
 
-    def abort(self) -> None:
-        """End the connection at once."""
+    def retire(self) -> None:
+        """End a connection that nobody uses."""
 
 
 KeptT = TypeVar("KeptT", bound=Kept)
@@ -95,7 +95,7 @@ class Pool(Generic[KeptT]):
         if len(idle) >= self._per_upstream or self._count >= self._total:
             if not idle:
                 del self._idle[upstream]
-            connection.abort()
+            connection.retire()
             return
         connection.idle_since = now
         idle.append(connection)
@@ -112,13 +112,13 @@ class Pool(Generic[KeptT]):
         horizon = now - self._idle_timeout
         for upstream, idle in list(self._idle.items()):
             while idle and idle[0].idle_since <= horizon:
-                self._remove(upstream, idle, 0).abort()
+                self._remove(upstream, idle, 0).retire()
 
     def clear(self) -> None:
         """End all idle connections."""
         for upstream, idle in list(self._idle.items()):
             while idle:
-                self._remove(upstream, idle, -1).abort()
+                self._remove(upstream, idle, -1).retire()
 
     def _remove(self, upstream: Upstream, idle: list[KeptT], index: int) -> KeptT:
         connection = idle.pop(index)

@@ -124,9 +124,9 @@ class Engine:
         record.ended = self._loop.time()
         self._log(record)
 
-    def defect(self, record: Record | None) -> None:
+    def defect(self) -> None:
         """Log the exception being handled: it is ours."""
-        logger.exception("Request %s failed by a defect of the proxy", record and record.id)
+        logger.exception("A request failed by a defect of the proxy")
 
     def opened_tunnel(self, tunnel: Tunnel, record: Record) -> None:
         """Register a tunnel; the log gets its first line."""

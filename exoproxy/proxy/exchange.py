@@ -15,16 +15,18 @@ from exoproxy.proxy.outbound import Outbound
 from exoproxy.proxy.record import Record
 from exoproxy.proxy.stream import ClientStream
 from exoproxy.proxy.tunnel import Tunnel
-from exoproxy.wire.fields import Field, encode
-from exoproxy.wire.framing import CHUNKED, LAST_CHUNK, Framing, Kind, chunk
+from exoproxy.wire.fields import Field
+from exoproxy.wire.framing import CHUNKED, Framing, Kind
 from exoproxy.wire.head import RequestHead, ResponseHead
-from exoproxy.wire.upgrade import agrees_to_websocket
+from exoproxy.wire.upgrade import WEBSOCKET, agrees_to_websocket
 
 if TYPE_CHECKING:
     from exoproxy.proxy.engine import Engine
 
 # RFC 9110 section 9.2.1: without effect on the server, so sending one twice does no harm.
 SAFE_METHODS: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
+
+UPGRADE: Final[list[Field]] = [(b"Connection", b"Upgrade"), (b"Upgrade", WEBSOCKET)]
 
 
 class Exchange:
@@ -126,28 +128,12 @@ class Exchange:
     def _send(self, outbound: Outbound) -> None:
         self._outbound = outbound
         self._record.reused = outbound.reused
-        forward, content = self._forward, self._waiting
-        kind = self._framing.kind
-        lines = [self._request.method, b" ", forward.target, b" HTTP/1.1\r\n"]
-        lines.append(encode(forward.fields))
-        if self._upgrade:
-            lines.append(b"Connection: Upgrade\r\nUpgrade: websocket\r\n")
-        if kind is Kind.LENGTH:
-            lines.append(b"Content-Length: %d\r\n" % self._framing.length)
-        elif kind is Kind.CHUNKED:
-            lines.append(b"Transfer-Encoding: chunked\r\n")
-        lines.append(b"\r\n")
-        lines.append(self._framed(content))
-        # Kept until an answer has begun only where the request may be sent again; else it is gone.
-        self._waiting = b""
-        outbound.begin(self, self._request.method, b"".join(lines), complete=self._request_done)
+        content, self._waiting = self._waiting, b""
+        forward, method = self._forward, self._request.method
+        fields = forward.fields + UPGRADE if self._upgrade else forward.fields
+        outbound.begin(self, method, forward.target, fields, self._framing)
+        outbound.send(content, self._request_done)
         self._stream.resume_request()
-
-    def _framed(self, content: bytes) -> bytes:
-        if self._framing.kind is not Kind.CHUNKED:
-            return content
-        framed = chunk(content) if content else b""
-        return framed + LAST_CHUNK if self._request_done else framed
 
     # What the client's side says (Responder).
 
@@ -156,7 +142,7 @@ class Exchange:
         self._request_done = done
         outbound = self._outbound
         if outbound is not None:
-            outbound.send(self._framed(content), complete=done)
+            outbound.send(content, done)
             return
         self._waiting += content
         if len(self._waiting) >= self._engine.limits.buffer_low:

@@ -8,10 +8,19 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Protocol, cast
 
-from exoproxy.errors import ProxyError, UpstreamAnswer, UpstreamClosed, UpstreamTimeout
+from exoproxy.errors import Internal, ProxyError, UpstreamAnswer, UpstreamClosed, UpstreamTimeout
 from exoproxy.net.dial import Upstream
 from exoproxy.net.pipe import reset
-from exoproxy.wire.framing import BodyReader, Framing, Kind, body_reader, response_framing
+from exoproxy.wire.fields import Field, encode
+from exoproxy.wire.framing import (
+    LAST_CHUNK,
+    BodyReader,
+    Framing,
+    Kind,
+    body_reader,
+    chunk,
+    response_framing,
+)
 from exoproxy.wire.head import ResponseHead, ResponseReader
 
 if TYPE_CHECKING:
@@ -48,8 +57,10 @@ class Outbound(asyncio.Protocol):
 
     __slots__ = (
         "_body",
+        "_chunked",
         "_engine",
         "_exchange",
+        "_head",
         "_keep",
         "_method",
         "_paused",
@@ -73,7 +84,10 @@ class Outbound(asyncio.Protocol):
         self._body: BodyReader | None = None
         # Whether the connection can carry another request after the current answer.
         self._keep = False
+        # The current request: its head until it is sent, and what its answer depends on.
+        self._head = b""
         self._method = b""
+        self._chunked = False
         self._request_sent = False
         self._paused = False
         self._touched = False
@@ -81,21 +95,38 @@ class Outbound(asyncio.Protocol):
         self.idle_since = 0.0
         self.deadline = math.inf
 
-    def begin(self, exchange: Answered, method: bytes, data: bytes, *, complete: bool) -> None:
-        """Send a request's head with what there is of its content; `complete`: that is all."""
+    def begin(
+        self,
+        exchange: Answered,
+        method: bytes,
+        target: bytes,
+        fields: list[Field],
+        framing: Framing,
+    ) -> None:
+        """Take a request; its head leaves with the first content, in one write (`send`).
+
+        `fields` are complete but for the framing, which is written here from the parsed value.
+        """
         self._exchange = exchange
         self._method = method
-        self._request_sent = complete
         self._touched = False
-        self.deadline = self._engine.now + self._engine.limits.answer_timeout
-        self.transport.write(data)
+        self._chunked = framing.kind is Kind.CHUNKED
+        length = b""
+        if framing.kind is Kind.LENGTH:
+            length = b"Content-Length: %d\r\n" % framing.length
+        elif self._chunked:
+            length = b"Transfer-Encoding: chunked\r\n"
+        self._head = b"%b %b HTTP/1.1\r\n%b%b\r\n" % (method, target, encode(fields), length)
 
-    def send(self, data: bytes, *, complete: bool) -> None:
-        """Send more of the content, framed."""
-        self._request_sent = complete
+    def send(self, content: bytes, done: bool) -> None:
+        """Send content of the request; `done`: that is all of it."""
+        head, self._head = self._head, b""
+        self._request_sent = done
+        if self._chunked:
+            content = (chunk(content) if content else b"") + (LAST_CHUNK if done else b"")
         if not self.transport.is_closing():
             self.deadline = self._engine.now + self._engine.limits.answer_timeout
-            self.transport.write(data)
+            self.transport.write(head + content if head else content)
 
     def pause_reading(self) -> None:
         """Let the upstream wait: the client takes no more for now."""
@@ -116,15 +147,20 @@ class Outbound(asyncio.Protocol):
         self._engine.outbounds.discard(self)
         return self.transport
 
+    def retire(self) -> None:
+        """End a connection that nobody uses."""
+        self.transport.close()
+
     def abort(self) -> None:
         """End the connection at once; its exchange, if any, hears nothing more."""
         self._exchange = None
+        self._engine.pool.discard(self.upstream, self)
         # With RST an upstream that is still writing learns at once that nobody reads.
         reset(self.transport)
 
     def timed_out(self) -> None:
         """Give up: called by the engine's sweeper when `deadline` has passed."""
-        self._fail(UpstreamTimeout())
+        self._fail(self._exchange, UpstreamTimeout())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to live."""
@@ -153,7 +189,10 @@ class Outbound(asyncio.Protocol):
                     self._complete(body)
                 exchange.content(content, body.done)
         except ProxyError as error:
-            self._fail(error)
+            self._fail(exchange, error)
+        except Exception:
+            self._engine.defect()
+            self._fail(exchange, Internal())
 
     def _read_head(self, exchange: Answered, data: bytes) -> None:
         reader = self._reader
@@ -196,9 +235,9 @@ class Outbound(asyncio.Protocol):
         else:
             reset(self.transport)
 
-    def _fail(self, error: ProxyError) -> None:
-        exchange, self._exchange = self._exchange, None
-        self._body = None
+    def _fail(self, exchange: Answered | None, error: ProxyError) -> None:
+        self._exchange = self._body = None
+        self._engine.pool.discard(self.upstream, self)
         reset(self.transport)
         if exchange is not None:
             exchange.failed(error, untouched=not self._touched)
@@ -210,7 +249,10 @@ class Outbound(asyncio.Protocol):
             self._complete(body)
             exchange.content(b"", True)
         elif exchange is not None:
-            self._fail(self._cut_short())
+            self._fail(exchange, self._cut_short())
+        else:
+            # Closing takes a turn of the loop: until then nobody may pick it.
+            self._engine.pool.discard(self.upstream, self)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:

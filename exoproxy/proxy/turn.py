@@ -105,7 +105,7 @@ class Turn:
         except ProxyError as error:
             self._problem(error)
         except Exception:
-            engine.defect(self._record)
+            engine.defect()
             self._problem(Internal())
         else:
             self._carry_out(decision, content)
@@ -150,7 +150,7 @@ class Turn:
         request = self.request
         if self._connection.peer.over_limit:
             raise Overloaded("This address has as many connections as it may hold.")
-        if request.method in REFUSED_METHODS:
+        if request.method in REFUSED_METHODS or request.target.path == b"*":
             self.close = True
             raise MethodNotAllowed(allow=METHODS)
         expect = request.fields.get(b"expect")
