@@ -124,9 +124,10 @@ class Outbound(asyncio.Protocol):
         self._request_sent = done
         if self._chunked:
             content = (chunk(content) if content else b"") + (LAST_CHUNK if done else b"")
-        if not self.transport.is_closing():
+        data = head + content if head else content
+        if data and not self.transport.is_closing():
             self.deadline = self._engine.now + self._engine.limits.answer_timeout
-            self.transport.write(head + content if head else content)
+            self.transport.write(data)
 
     def pause_reading(self) -> None:
         """Let the upstream wait: the client takes no more for now."""
