@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from exoproxy.errors import UpstreamCertificate, UpstreamTls
+from exoproxy.net.transport import FAST
 
 # X509_V_ERR_* of OpenSSL's x509_vfy.h -> what is wrong with the certificate.
 _CERTIFICATE_FAULTS: Final = {
@@ -100,6 +101,8 @@ def remember_server_name(context: ssl.SSLContext) -> None:
     The name is stored and never judged: which hosts are served is decided by the request
     (RFC 9110 section 7.4).
     """
+    if FAST:
+        return
     context.sslobject_class = _ServerSide
     context.sni_callback = _store_server_name
 
