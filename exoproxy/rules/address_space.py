@@ -37,9 +37,11 @@ class Range:
     network: IPNetwork
     purpose: str
     reach: Reach
+    text: str
+    """The network as the registries write it; `str()` of it differs between Pythons."""
 
     def __str__(self) -> str:
-        return f"{self.network} ({self.purpose})"
+        return f"{self.text} ({self.purpose})"
 
 
 _PUBLIC: Final = {
@@ -97,7 +99,7 @@ _NO_HOST: Final = {
 RANGES: Final = tuple(
     sorted(
         (
-            Range(network=ip_network(text), purpose=purpose, reach=reach)
+            Range(network=ip_network(text), purpose=purpose, reach=reach, text=text)
             for reach, table in (
                 (Reach.ANYWHERE, _PUBLIC),
                 (Reach.SPECIAL, _SPECIAL),

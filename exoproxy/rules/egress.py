@@ -88,7 +88,7 @@ class Policy:
         if not opening:
             raise TargetNotAllowed(
                 f"{what} lies in {range_}, and no listed network inside that range holds it.",
-                hint=f"The operator can list a network inside {range_.network}.",
+                hint=f"The operator can list a network inside {range_.text}.",
             )
         if all(_is_edge(address, network) for network in opening):
             raise TargetNotAllowed(
