@@ -195,17 +195,17 @@ class Exchange:
         """Pass the head on with the first content; its framing is written anew."""
         self._answered = True
         forward, fields = self._forward, self._forward.edit_response(head)
+        if done and framing.kind is not Kind.NONE:
+            framing = Framing(Kind.LENGTH, len(content))
         if forward.compress and framing.kind is not Kind.NONE:
             compressor = compressor_for(self._request, head, framing)
             if compressor is not None:
                 self._compressor = compressor
                 fields = compressor.edit(fields)
                 content = compressor.feed(content, done)
-                framing = CHUNKED
+                framing = Framing(Kind.LENGTH, len(content)) if done else CHUNKED
         if framing.kind is Kind.NONE:
             fields = fields + _announced_length(self._request.method, head)
-        elif done:
-            framing = Framing(Kind.LENGTH, len(content))
         self._stream.answer(head.status, head.reason, fields, framing, content)
         if done:
             self._end(None)
