@@ -39,8 +39,9 @@ only `proxy`, which turns an error into an answer (`proxy.problem`) or, once a h
 an abort.
 """
 
+from copy import copy
 from enum import Enum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class Side(Enum):
@@ -69,6 +70,10 @@ class ProxyError(Exception):
         self.sentence = sentence or self.default
         self.hint = hint
         super().__init__(self.sentence)
+
+    def anew(self) -> Self:
+        """Return the same error without a traceback: to keep it, and to raise what was kept."""
+        return copy(self)
 
 
 class ClientError(ProxyError):

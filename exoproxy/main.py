@@ -5,6 +5,7 @@ A request below `/proxy` names its target in two fields that the client's page s
 belongs to the page and its host (cookies, Origin, Referer) stays here. All else is a file.
 """
 
+import dataclasses
 import re
 from functools import lru_cache, partial
 from typing import Final, NamedTuple
@@ -33,7 +34,7 @@ from exoproxy.rules.cors import (
 )
 from exoproxy.rules.egress import AllowList, Policy, host_address
 from exoproxy.rules.forwarded import passed_here, pseudonym_of, to_cloud, via_field
-from exoproxy.wire.fields import Field
+from exoproxy.wire.fields import Field, Fields
 from exoproxy.wire.head import RequestHead, ResponseHead
 
 HOST_FIELD: Final = b"exo-proxy-orig-host"
@@ -43,9 +44,11 @@ LONGEST_HOST: Final = 256
 PORT: Final = re.compile(rb"[1-9][0-9]{0,4}")
 SLASHES: Final = re.compile(rb"/{2,}")
 BROKEN_ENCODING: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+ALLOW: Final = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 CONTROL_HINT: Final = (
     "The Exosphere client sets these fields; cloudCorsProxyUrl in its config.js names this path."
 )
+SWITCHED_OFF_HINT: Final = "The operator switches it on by a main.proxy that is not null."
 
 
 class CloudProxy(NamedTuple):
@@ -61,11 +64,10 @@ class CloudProxy(NamedTuple):
 
 
 class Route(NamedTuple):
-    """Where the control fields lead: an upstream with its Host, or why they lead nowhere."""
+    """Where the control fields lead: an upstream, and the Host that it is asked for."""
 
-    upstream: Upstream | None
+    upstream: Upstream
     host: bytes
-    refusal: ProxyError | None
 
 
 class MainSite:
@@ -83,19 +85,19 @@ class MainSite:
         self._prefix = b"" if proxy is None else proxy.path.lower().encode() + b"/"
         self._pseudonym = pseudonym_of(hostname)
         self._vias = [via_field(self._pseudonym, minor) for minor in (0, 1)]
-        self._route = lru_cache(maxsize=4096)(self._judge)
+        # Names and policy don't change while the site lives: each target is judged once.
+        self._route = lru_cache(maxsize=4096)(self._route_or_refusal)
 
     def decide(self, request: RequestHead, peer: Peer) -> Decision:
         """Return what to do with a request; raises `ProxyError` for what is refused."""
-        if request.authority.host != self.hostname or peer.server_name not in {
-            None,
-            self.hostname,
-        }:
-            raise Misdirected
-        if b"%" in request.target.path and BROKEN_ENCODING.search(request.target.path):
+        host, sni = request.authority.host, peer.server_name
+        if host != self.hostname or (sni is not None and sni != host):
+            raise Misdirected(hint=f"Its name is {self.hostname}.")
+        path = request.target.path
+        if b"%" in path and BROKEN_ENCODING.search(path):
             raise BadRequest("The address holds a % that begins no percent-encoding.")
         prefix, proxy = self._prefix, self.proxy
-        if proxy is not None and request.target.path[: len(prefix)].lower() == prefix:
+        if proxy is not None and path[: len(prefix)].lower() == prefix:
             return self._to_cloud(request, proxy)
         return self._own(request)
 
@@ -110,41 +112,32 @@ class MainSite:
     def _own(self, request: RequestHead) -> Decision:
         origin = self._listed_origin(request) if self._origins else None
         if origin is not None and is_preflight(request.method, request.fields):
-            return self._preflight(request, origin)
+            return _preflight(request, origin)
+        if request.target.path == b"*":
+            # About this server as a whole (RFC 9110 section 9.3.7).
+            return Reply(status=204, fields=[(b"Allow", ALLOW), *self.own_fields(request)])
         answer = self._tree.answer(request)
-        if self._origins:
-            # The tree keeps its lists of fields: they are not ours to change.
-            fields = [*answer.fields, *answer_fields(origin)]
-            if isinstance(answer, Reply):
-                return Reply(status=answer.status, fields=fields, content=answer.content)
-        return answer
+        if not self._origins:
+            return answer
+        # The tree keeps its lists of fields: they are not ours to change.
+        return dataclasses.replace(answer, fields=[*answer.fields, *answer_fields(origin)])
 
     # The Cloud CORS Proxy.
 
     def _to_cloud(self, request: RequestHead, proxy: CloudProxy) -> Decision:
         fields = request.fields
         origin = request_origin(fields)
-        if origin is not None and origin != b"https://" + request.authority.raw.lower():
+        if origin == _own_origin(request):
+            origin = None
+        if origin is not None:
             if not self._origins.allows(origin):
                 raise OriginNotAllowed(hint="The operator can list it in main.allowed_origins.")
             if is_preflight(request.method, fields):
-                return self._preflight(request, origin)
-        else:
-            origin = None
+                return _preflight(request, origin)
         target = self._target(request, proxy)
         if passed_here(fields, self._pseudonym):
             raise LoopDetected
-        hosts, ports = fields.all(HOST_FIELD), fields.all(PORT_FIELD)
-        if len(hosts) != 1 or len(ports) != 1 or len(hosts[0]) > LONGEST_HOST:
-            raise BadRequest(
-                "The request does not say which API it is for: exo-proxy-orig-host and "
-                "exo-proxy-orig-port must each come once.",
-                hint=CONTROL_HINT,
-            )
-        route = self._route(hosts[0], ports[0])
-        if route.upstream is None:
-            refusal = route.refusal or TargetNotAllowed()
-            raise type(refusal)(refusal.sentence, hint=refusal.hint)
+        route = self.route(fields)
         return Forward(
             upstream=route.upstream,
             target=target,
@@ -163,40 +156,65 @@ class MainSite:
         query = request.target.query
         return path if query is None else b"%b?%b" % (path, query)
 
-    def _judge(self, host: bytes, port: bytes) -> Route:
-        """Judge a target by its name, and by its address where the name is one."""
-        try:
-            return self._judged(host, port)
-        except (BadRequest, TargetNotAllowed) as refusal:
-            return Route(None, b"", refusal)
+    def route(self, fields: Fields) -> Route:
+        """Return where the control fields lead.
 
-    def _judged(self, host: bytes, port: bytes) -> Route:
-        proxy = self.proxy
-        if PORT.fullmatch(port) is None or int(port) > 65535 or proxy is None:
-            raise BadRequest("The target's port is not a number from 1 to 65535.")
-        try:
-            text = host.decode("ascii").lower()
-        except UnicodeDecodeError:
-            raise BadRequest("The target's host holds characters outside ASCII.") from None
-        address, number = host_address(text), int(port)
-        name = text if address is None else str(address)
-        if not proxy.any_public and not proxy.allow.permits(name, number):
-            raise TargetNotAllowed(
-                "The target is not among the hosts that this proxy may reach.",
-                hint="The operator lists the cloud's API hosts in main.proxy.allow.",
+        Raises `BadRequest` for fields that say nothing or nonsense, `TargetNotAllowed` for a target
+        that policy forbids, by its name or, where the name is one, by its address.
+        """
+        hosts, ports = fields.all(HOST_FIELD), fields.all(PORT_FIELD)
+        if len(hosts) != 1 or len(ports) != 1 or len(hosts[0]) > LONGEST_HOST:
+            raise BadRequest(
+                "The request does not say which API it is for: exo-proxy-orig-host and "
+                "exo-proxy-orig-port must each come once.",
+                hint=CONTROL_HINT,
             )
-        if address is not None:
-            proxy.policy.judge(address, number)
-        shown = f"[{name}]" if ":" in name else name
-        authority = shown if number == 443 else f"{shown}:{number}"
-        return Route(Upstream("https", name, number, proxy.verify), authority.encode(), None)
+        route = self._route(hosts[0], ports[0])
+        if isinstance(route, ProxyError):
+            raise route.anew()
+        return route
 
-    def _preflight(self, request: RequestHead, origin: bytes) -> Reply:
-        return Reply(status=204, fields=preflight_fields(Mode.MAIN, origin, request.fields))
+    def _route_or_refusal(self, host: bytes, port: bytes) -> Route | ProxyError:
+        if self.proxy is None:
+            return TargetNotAllowed("The Cloud CORS Proxy is switched off.", hint=SWITCHED_OFF_HINT)
+        try:
+            return _judged(host, port, self.proxy)
+        except (BadRequest, TargetNotAllowed) as refusal:
+            return refusal.anew()
 
     def _listed_origin(self, request: RequestHead) -> bytes | None:
         origin = request_origin(request.fields)
         return origin if origin is not None and self._origins.allows(origin) else None
+
+
+def _judged(host: bytes, port: bytes, proxy: CloudProxy) -> Route:
+    if PORT.fullmatch(port) is None or int(port) > 65535:
+        raise BadRequest("The target's port is not a number from 1 to 65535.", hint=CONTROL_HINT)
+    try:
+        text = host.decode("ascii").lower()
+    except UnicodeDecodeError:
+        raise BadRequest("The target's host holds characters outside ASCII.") from None
+    address, number = host_address(text), int(port)
+    name = text if address is None else str(address)
+    if not proxy.any_public and not proxy.allow.permits(name, number):
+        raise TargetNotAllowed(
+            "The target is not among the hosts that this proxy may reach.",
+            hint="The operator lists the cloud's API hosts in main.proxy.allow.",
+        )
+    if address is not None:
+        proxy.policy.judge(address, number)
+    shown = f"[{name}]" if ":" in name else name
+    authority = shown if number == 443 else f"{shown}:{number}"
+    return Route(Upstream("https", name, number, proxy.verify), authority.encode())
+
+
+def _own_origin(request: RequestHead) -> bytes:
+    """Return the origin of pages of the host asked for; browsers leave the scheme's port out."""
+    return b"https://" + request.authority.raw.lower().removesuffix(b":443")
+
+
+def _preflight(request: RequestHead, origin: bytes) -> Reply:
+    return Reply(status=204, fields=preflight_fields(Mode.MAIN, origin, request.fields))
 
 
 def _check_inside(path: bytes) -> None:

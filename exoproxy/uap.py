@@ -7,10 +7,11 @@ connection or one proxy owns; nothing of the answer but what would reach other i
 
 from functools import lru_cache, partial
 from ipaddress import IPv4Address, IPv6Address
-from typing import Final, NamedTuple
+from typing import Final
 
 from exoproxy.errors import (
     LoopDetected,
+    MethodNotAllowed,
     Misdirected,
     NoInstanceName,
     NotFound,
@@ -33,10 +34,11 @@ from exoproxy.rules.cors import (
 )
 from exoproxy.rules.egress import Policy
 from exoproxy.rules.forwarded import passed_here, pseudonym_of, to_instance, via_field
-from exoproxy.rules.instance_name import parse, pattern
+from exoproxy.rules.instance_name import Instance, parse, pattern
 from exoproxy.wire.fields import Field
 from exoproxy.wire.head import RequestHead, ResponseHead
 
+ALLOW: Final = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 WELCOME: Final = """\
 <!doctype html>
 <html lang="en">
@@ -64,13 +66,6 @@ There is nothing to see at its own name.</p>
 """
 
 
-class Route(NamedTuple):
-    """Where a host name leads: an upstream, or the reason why it leads nowhere."""
-
-    upstream: Upstream | None
-    refusal: ProxyError | None
-
-
 class UapSite:
     """The rules of the UAP, composed. `cookies_changed` counts the answers' edits."""
 
@@ -78,15 +73,15 @@ class UapSite:
 
     def __init__(self, *, hostname: str, policy: Policy, origins: Origins) -> None:
         self.hostname = hostname
+        self.policy = policy
         self.cookies_changed = 0
         self._suffix = f".{hostname}"
-        self._policy = policy
         self._origins = origins
         self._pseudonym = pseudonym_of(hostname)
         self._vias = [via_field(self._pseudonym, minor) for minor in (0, 1)]
         # Names and subnets don't change while the site lives: each host is judged once, so that the
         # number of subnets does not count.
-        self._route = lru_cache(maxsize=4096)(self._judge)
+        self._route = lru_cache(maxsize=4096)(self._route_or_refusal)
         self._welcome = WELCOME.format(pattern=pattern(hostname)).encode()
 
     def decide(self, request: RequestHead, peer: Peer) -> Decision:
@@ -94,12 +89,15 @@ class UapSite:
         host, sni = request.authority.host, peer.server_name
         if not self.serves(host) or (sni is not None and sni != host and not self.serves(sni)):
             raise Misdirected(hint=pattern(self.hostname))
-        route = self._route(host)
-        if route.refusal is not None:
-            raise type(route.refusal)(route.refusal.sentence, hint=route.refusal.hint)
-        if route.upstream is None:
+        if request.target.path == b"*":
+            # About this server as a whole, and no instance's (RFC 9110 section 9.3.7).
+            return Reply(status=204, fields=[(b"Allow", ALLOW), *self.own_fields(request)])
+        if host == self.hostname:
             return self._own_page(request)
-        return self._forward(request, peer, route.upstream)
+        route = self._route(host)
+        if isinstance(route, ProxyError):
+            raise route.anew()
+        return self._forward(request, peer, route)
 
     def own_fields(self, request: RequestHead | None) -> list[Field]:
         """Return the CORS fields of answers of our own."""
@@ -109,20 +107,24 @@ class UapSite:
         """Tell whether a lower-case host name is this host's or below it."""
         return host == self.hostname or host.endswith(self._suffix)
 
-    def _judge(self, host: str) -> Route:
-        if host == self.hostname:
-            return Route(None, None)
+    def instance(self, host: str) -> Instance:
+        """Return the instance's server that a host name names; raises `NoInstanceName`."""
+        return parse(host, self.hostname)
+
+    def _route_or_refusal(self, host: str) -> Upstream | ProxyError:
         try:
-            instance = parse(host, self.hostname)
-            self._policy.judge(instance.address, instance.port)
+            instance = self.instance(host)
+            self.policy.judge(instance.address, instance.port)
         except (NoInstanceName, TargetNotAllowed) as refusal:
-            return Route(None, refusal)
-        upstream = Upstream(instance.scheme, str(instance.address), instance.port, verify=False)
-        return Route(upstream, None)
+            return refusal.anew()
+        # Instances have self-signed certificates, which nothing could be verified against.
+        return Upstream(instance.scheme, str(instance.address), instance.port, verify=False)
 
     def _own_page(self, request: RequestHead) -> Reply:
         if request.target.path != b"/":
             raise NotFound(hint=pattern(self.hostname))
+        if request.method not in {b"GET", b"HEAD"}:
+            raise MethodNotAllowed(hint=pattern(self.hostname))
         fields = [
             (b"Content-Type", b"text/html; charset=utf-8"),
             *SECURITY_FIELDS,

@@ -53,6 +53,10 @@ class Policy:
 
         An IPv6 address that carries an IPv4 one leads to it, so both must be allowed.
         """
+        self.allowing(address, port)
+
+    def allowing(self, address: IPAddress, port: int) -> IPNetwork | None:
+        """Judge, and return the listed network that allows the address; None if it is public."""
         if not any(port in ports for ports in self.ports):
             raise TargetNotAllowed(
                 "The port is not among those that this proxy may reach.",
@@ -60,11 +64,12 @@ class Policy:
             )
         if isinstance(address, IPv6Address) and address.scope_id is not None:
             raise TargetNotAllowed("The address is bound to one interface of the proxy's machine.")
-        self._judge(address, port, "The address")
+        network = self._allowing(address, port, "The address")
         for inner in carried(address):
-            self._judge(inner, port, "The IPv4 address inside the IPv6 address")
+            self._allowing(inner, port, "The IPv4 address inside the IPv6 address")
+        return network
 
-    def _judge(self, address: IPAddress, port: int, what: str) -> None:
+    def _allowing(self, address: IPAddress, port: int, what: str) -> IPNetwork | None:
         if address in self.own and (self.own_ports is None or port in self.own_ports):
             raise TargetNotAllowed(f"{what} is the proxy's own.")
         range_ = range_of(address)
@@ -72,7 +77,7 @@ class Policy:
             raise TargetNotAllowed(f"{what} lies in {range_}, where no host is.")
         public = range_.reach is Reach.ANYWHERE
         if public and self.public:
-            return
+            return None
         # A listed network opens a special-purpose range only from inside: whoever lists 0.0.0.0/0
         # means the Internet, and not the loopback interface.
         opening = [
@@ -90,12 +95,14 @@ class Policy:
                 f"{what} lies in {range_}, and no listed network inside that range holds it.",
                 hint=f"The operator can list a network inside {range_.text}.",
             )
-        if all(_is_edge(address, network) for network in opening):
+        holding = [network for network in opening if not _is_edge(address, network)]
+        if not holding:
             raise TargetNotAllowed(
                 f"{what} is the first or last of a listed network: "
                 "it means the network itself, its routers or all its hosts.",
                 hint="If a host has this address, the operator can list it with its full length.",
             )
+        return holding[0]
 
 
 def _within(inner: IPNetwork, outer: IPNetwork) -> bool:
@@ -195,12 +202,19 @@ class AllowList:
 
         `host` is a lower-case name, or an address as `str()` writes it.
         """
-        if host in self.hosts or (host, port) in self.services:
-            return True
+        return self.match(host, port) is not None
+
+    def match(self, host: str, port: int) -> str | None:
+        """Return the pattern that permits the host on that port, or None."""
+        shown = f"[{host}]" if ":" in host else host
+        if host in self.hosts:
+            return shown
+        if (host, port) in self.services:
+            return f"{shown}:{port}"
         while host := host.partition(".")[2]:
             if host in self.suffixes:
-                return True
-        return False
+                return f"*.{host}"
+        return None
 
 
 def _host(text: str) -> str:
