@@ -8,7 +8,6 @@ import argparse
 import io
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
@@ -27,8 +26,6 @@ FAILED: Final = 1
 WRONG: Final = 2
 
 _DEFAULT_CONFIG: Final = "/etc/exoproxy/exoproxy.yaml"
-# A URL or an authority: all that is asked of it here is the host.
-_TARGET: Final = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^/?#@]*@)?(?P<host>[^/?#:@]*)")
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -215,39 +212,15 @@ def _live(settings: "Settings", *, quiet: bool) -> list[dict[str, object]]:
 
 def _explain(options: argparse.Namespace) -> int:
     settings = _load(options)
-    mode = mode_of(settings, options.target)
-    if mode is None:
-        raise Wrong([f"{_config_path(options)}: there is neither main nor uap to explain"])
-    if mode == "main":
-        from exoproxy.main import explain
-    else:
-        from exoproxy.uap import explain
-    decisions = explain(settings, options.target)
+    from exoproxy.explain import explain
+
+    explanation = explain(settings, options.target)
     if options.json:
-        _print_json({"target": options.target, "mode": mode, "decisions": decisions})
+        _print_json({**asdict(explanation), "served": explanation.served})
     else:
-        print("\n".join(decisions))
-    return DONE
-
-
-def mode_of(settings: "Settings", target: str) -> str | None:
-    """Return whose request it is, `main` or `uap`; None if the file has neither.
-
-    `target` is a host, with or without a port, or a URL. A host that is nobody's own is one that
-    the main host's /proxy may be asked for.
-    """
-    host = _host_of(target)
-    own = [region.hostname for region in settings.uap.regions.values()] if settings.uap else []
-    if any(host == name or host.endswith(f".{name}") for name in own):
-        return "uap"
-    if settings.main:
-        return "main"
-    return "uap" if settings.uap else None
-
-
-def _host_of(target: str) -> str:
-    parts = _TARGET.match(target)
-    return parts["host"].lower().rstrip(".") if parts else ""
+        for step in explanation.steps:
+            print(f"{step.subject:8}  {'' if step.ok else 'refused, '}{step.sentence}")
+    return DONE if explanation.served else FAILED
 
 
 def _config(options: argparse.Namespace) -> int:

@@ -107,6 +107,10 @@ class MainSite:
             return []
         return answer_fields(None if request is None else self._listed_origin(request))
 
+    def serves(self, host: str) -> bool:
+        """Tell whether a lower-case host name is this host's."""
+        return host == self.hostname
+
     # Files.
 
     def _own(self, request: RequestHead) -> Decision:

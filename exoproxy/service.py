@@ -174,8 +174,7 @@ def serve_main(settings: Settings) -> int:
     proxy = site.proxy
     policy = Policy(networks=(), public=False) if proxy is None else proxy.policy
     ca_file = None if main.proxy is None else main.proxy.ca_file
-    serves = {main.hostname}.__contains__
-    return _run(settings, main, site, policy, ca_file, [main.hostname], serves)
+    return _run(settings, main, site, policy, ca_file, [main.hostname], site.serves)
 
 
 def serve_uap(settings: Settings, region: str) -> int:

@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 
 from exoproxy import __version__, live
-from exoproxy.cli import main, mode_of
+from exoproxy.cli import main
 from exoproxy.live import Finding
 from exoproxy.settings.example import example, schema
-from exoproxy.settings.model import Settings
 
 BOTH = """\
 main:
@@ -75,8 +74,6 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 
     stand_in("service", serve_main=0, serve_uap=1)
     stand_in("demo", run=0)
-    stand_in("main", explain=["main decides", "and tells why"])
-    stand_in("uap", explain=["uap decides"])
     return called
 
 
@@ -177,7 +174,6 @@ def test_tells_the_regions_there_are(
     [
         (["main"], "main: is missing, so there is no main host to serve"),
         (["uap", "--region", "X"], "uap: is missing, so there is no region to serve"),
-        (["explain", "x"], "there is neither main nor uap to explain"),
     ],
     ids=repr,
 )
@@ -296,56 +292,33 @@ def test_check_tries_the_world(
     ]
 
 
-def test_explains_by_the_mode_of_the_host(
-    run: Run, config: Path, called: list[tuple[Any, ...]]
-) -> None:
-    """The site that the request belongs to tells its decisions."""
-    in_main = run("explain", "https://my.example.org/x", "--config", config)
-    in_uap = run("explain", "http-192-168-0-5-80.north.example.com", "--config", config, "--json")
+def test_explains(run: Run, config: Path) -> None:
+    """One line for each decision; a refusal makes the command fail."""
+    served = run("explain", "http-192-168-0-5-80.north.example.com", "--config", config)
+    refused = run("explain", "192-168-0-5-0.north.example.com", "--config", config)
 
-    assert in_main == (0, "main decides\nand tells why\n", "")
-    assert in_uap[0] == 0
-    assert json.loads(in_uap[1]) == {
-        "target": "http-192-168-0-5-80.north.example.com",
-        "mode": "uap",
-        "decisions": ["uap decides"],
-    }
-    assert [name for name, *_ in called] == ["main.explain", "uap.explain"]
-
-
-UAP = {
-    "uap": {
-        "allowed_origins": [],
-        "regions": {"X": {"hostname": "proxy.example.com", "subnets": ["192.168.0.0/24"]}},
-    }
-}
-MAIN = {"main": {"hostname": "my.example.org", "proxy": None}}
+    assert served == (
+        0,
+        "host      http-192-168-0-5-80.north.example.com lies below north.example.com, which "
+        "`exoproxy uap --region North` serves\n"
+        "name      http, address 192.168.0.5, port 80\n"
+        "policy    the subnet 192.168.0.0/24 holds that address\n"
+        "decision  goes to http://192.168.0.5:80/\n",
+        "",
+    )
+    assert (refused[0], refused[2]) == (1, "")
+    assert "\ndecision  refused, 404 no-instance-name: The port is not" in refused[1]
 
 
-@pytest.mark.parametrize(
-    ("content", "target", "expected"),
-    [
-        ({**MAIN, **UAP}, "my.example.org", "main"),
-        ({**MAIN, **UAP}, "https://proxy.example.com/", "uap"),
-        ({**MAIN, **UAP}, "http-192-168-0-5-80.PROXY.example.com.:443", "uap"),
-        ({**MAIN, **UAP}, "https://u@a.proxy.example.com:8443?x=https://my.example.org", "uap"),
-        ({**MAIN, **UAP}, "https://my.example.org/?x=https://proxy.example.com", "main"),
-        ({**MAIN, **UAP}, "xproxy.example.com", "main"),
-        ({**MAIN, **UAP}, "proxy.example.com.evil.com", "main"),
-        ({**MAIN, **UAP}, "keystone.example.org:5000", "main"),
-        ({**MAIN, **UAP}, "[::1]:80", "main"),
-        ({**MAIN, **UAP}, "", "main"),
-        (UAP, "keystone.example.org", "uap"),
-        (MAIN, "proxy.example.com", "main"),
-        ({}, "my.example.org", None),
-    ],
-    ids=repr,
-)
-def test_knows_whose_request_it_is(
-    content: dict[str, Any], target: str, expected: str | None
-) -> None:
-    """Names of instances are the UAP's; all others are the main host's, if there is one."""
-    assert mode_of(Settings.model_validate(content), target) == expected
+def test_explains_in_json(run: Run, config: Path) -> None:
+    """Programs get the same facts."""
+    code, out, err = run("explain", "evil.example", "--config", config, "--json")
+    content = json.loads(out)
+
+    assert (code, err) == (1, "")
+    assert content.keys() == {"target", "mode", "region", "steps", "served"}
+    assert (content["mode"], content["region"], content["served"]) == ("main", None, False)
+    assert [step["ok"] for step in content["steps"]] == [True, False]
 
 
 def test_ends_quietly_when_nobody_reads_on(config: Path) -> None:

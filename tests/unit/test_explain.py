@@ -1,0 +1,251 @@
+"""What `explain` says of hosts and URLs: whose they are, each decision, and whether it refuses."""
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exoproxy import explain as explain_module
+from exoproxy.explain import Explanation, Step, explain, read_target
+from exoproxy.settings.model import Settings
+
+
+@pytest.fixture(autouse=True)
+def nothing_but_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the machine's own addresses, which differ from one to the next."""
+    monkeypatch.setattr(explain_module, "own_addresses", frozenset)
+
+
+@pytest.fixture(name="content")
+def configuration(tmp_path: Path) -> dict[str, Any]:
+    (tmp_path / "index.html").write_text("<p>client")
+    return {
+        "main": {
+            "hostname": "my.example.org",
+            "certificate": "local",
+            "client": {"root": str(tmp_path)},
+            "proxy": {
+                "allow": ["keystone.example.org:5000", "*.cloud.example.org", "[fd00::5]"],
+                "networks": ["fd00::/64"],
+            },
+        },
+        "uap": {
+            "allowed_origins": ["https://my.example.org"],
+            "regions": {
+                "North": {"hostname": "north.example.com", "subnets": ["192.168.0.0/24"]},
+                "South": {"hostname": "south.example.com", "subnets": ["192.168.1.0/24"]},
+            },
+        },
+    }
+
+
+def told(content: dict[str, Any], target: str) -> Explanation:
+    return explain(Settings.model_validate(content), target)
+
+
+def last(explanation: Explanation) -> Step:
+    return explanation.steps[-1]
+
+
+@pytest.mark.parametrize(
+    ("target", "mode", "region", "served"),
+    [
+        ("my.example.org", "main", None, True),
+        ("MY.example.org.:443", "main", None, True),
+        ("https://my.example.org/?x=https://north.example.com", "main", None, True),
+        ("north.example.com", "uap", "North", True),
+        ("https://south.example.com/", "uap", "South", True),
+        ("http-192-168-1-5-80.SOUTH.example.com.:443", "uap", "South", True),
+        ("http-192-168-0-5-80.south.example.com", "uap", "South", False),
+        ("https://u@a.north.example.com:8443?x=https://my.example.org", "uap", "North", False),
+        ("xnorth.example.com", "main", None, False),
+        ("north.example.com.evil.com", "main", None, False),
+        ("keystone.example.org:5000", "main", None, True),
+        ("[::1]:80", "main", None, False),
+        ("", "main", None, False),
+    ],
+)
+def test_knows_whose_request_it_is(
+    content: dict[str, Any], target: str, mode: str, region: str | None, served: bool
+) -> None:
+    """Names of instances are their region's; all others are asked of the main host's /proxy."""
+    explanation = told(content, target)
+
+    assert (explanation.target, explanation.mode, explanation.region, explanation.served) == (
+        target,
+        mode,
+        region,
+        served,
+    )
+
+
+def test_tells_the_way_to_an_instance(content: dict[str, Any]) -> None:
+    """From the name to what is dialled, each decision has its line."""
+    host = "192-168-0-5-8888.north.example.com"
+
+    assert told(content, f"https://{host}/lab//x?token=t#part").steps == (
+        Step(
+            subject="host",
+            sentence=f"{host} lies below north.example.com, "
+            "which `exoproxy uap --region North` serves",
+        ),
+        Step(subject="name", sentence="https, address 192.168.0.5, port 8888"),
+        Step(subject="policy", sentence="the subnet 192.168.0.0/24 holds that address"),
+        Step(
+            subject="decision",
+            sentence="goes to https://192.168.0.5:8888/lab//x?token=t, certificate not verified",
+        ),
+    )
+
+
+def test_tells_the_way_to_the_cloud(content: dict[str, Any]) -> None:
+    """The pattern that allows the name is told, and that addresses are judged later."""
+    target = "https://keystone.example.org:5000/v3//users"
+
+    assert told(content, target).steps == (
+        Step(
+            subject="host",
+            sentence="keystone.example.org is not served here; the client on my.example.org may "
+            "ask its Cloud CORS Proxy for it",
+        ),
+        Step(subject="name", sentence="main.proxy.allow holds keystone.example.org:5000"),
+        Step(
+            subject="policy",
+            sentence="each of its addresses is judged when it is dialled; "
+            "allowed are public ones, fd00::/64",
+        ),
+        Step(
+            subject="decision",
+            sentence="goes to https://keystone.example.org:5000/v3/users, certificate verified",
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "subject", "sentence"),
+    [
+        ("nova.cloud.example.org", "name", "main.proxy.allow holds *.cloud.example.org"),
+        ("fd00::5", "name", "main.proxy.allow holds [fd00::5]"),
+        ("[fd00:0::5]:8774", "policy", "fd00::5 is in main.proxy.networks: fd00::/64"),
+        ("[fd00::5]:8774", "decision", "goes to https://[fd00::5]:8774/, certificate verified"),
+        ("http://nova.cloud.example.org", "decision", "goes to https://nova.cloud.example.org:80/"),
+        ("http-192-168-0-5-80.north.example.com", "decision", "goes to http://192.168.0.5:80/"),
+        ("http://my.example.org/a b", "http", "answered here: 308 Permanent Redirect, "),
+        ("my.example.org", "decision", "answered here: 200 OK, text/html; charset=utf-8"),
+        ("north.example.com", "host", "north.example.com is north.example.com, which"),
+    ],
+)
+def test_gives_the_reason(
+    content: dict[str, Any], target: str, subject: str, sentence: str
+) -> None:
+    """What allows a name or an address, and what becomes of the request."""
+    [step] = [step for step in told(content, target).steps if step.subject == subject]
+
+    assert step.ok
+    assert step.sentence.startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("keystone.example.org", "403 target-not-allowed: The target is not among the hosts"),
+        ("keystone.example.org:443/x", "403 target-not-allowed: The target is not among"),
+        ("keystone.example.org:0x1388", "400 bad-request: The target's port is not a number"),
+        ("127.1", "403 target-not-allowed: The target's host looks like a number"),
+        ("a@nova.cloud.example.org", "400 bad-request: The target's host is neither"),
+        ("nova.cloud.example.org\r\nX", "400 bad-request: The target's host is neither"),
+        ("\uff11\uff12\uff17.0.0.1", "400 bad-request: The target's host holds characters"),
+        ("\udcff", "400 bad-request: The target's host is neither"),
+        ("https://my.example.org/proxy/v3", "400 bad-request: The request does not say which"),
+        ("https://my.example.org/%zz", "400 bad-request: The address holds a %"),
+        ("https://my.example.org/none.js", "404 not-found: There is no such file"),
+        ("north.example.com:99999", "400 bad-host: "),
+        ("north.example.com/x", "404 not-found: "),
+        ("a.b.north.example.com", "404 no-instance-name: An instance's name is one label"),
+        ("http-192-168-0-05-80.north.example.com", "404 no-instance-name: An octet"),
+        ("192-168-1-5-80.north.example.com", "403 target-not-allowed: The address lies in 192."),
+        ("192-168-0-255-80.north.example.com", "403 target-not-allowed: The address is the first"),
+    ],
+)
+def test_gives_the_reason_of_a_refusal(content: dict[str, Any], target: str, expected: str) -> None:
+    """The status, the code and the sentence are those of the answer."""
+    explanation = told(content, target)
+
+    assert not explanation.served
+    assert last(explanation).sentence.startswith(expected)
+    assert [step.ok for step in explanation.steps].count(False) == 1
+
+
+def test_judges_an_address_at_once(content: dict[str, Any]) -> None:
+    """For an address there is no DNS to wait for: where any is allowed, its range decides."""
+    content["main"]["proxy"] = {"allow_any_public": True}
+    public = told(content, "https://198.41.0.4")
+    named = told(content, "anything.example")
+
+    assert [step.sentence for step in public.steps[1:3]] == [
+        "main.proxy.allow_any_public is true: any name may be asked for",
+        "198.41.0.4 is public",
+    ]
+    assert named.served
+    for literal in ("169.254.169.254", "[::1]", "[::ffff:127.0.0.1]", "10.0.0.1"):
+        assert "403 target-not-allowed: The" in last(told(content, literal)).sentence
+
+
+def test_never_reaches_this_machine(
+    content: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An instance's name with an address of this host's own is refused as it is in service."""
+    own = frozenset([ip_address("192.168.0.9")])
+    monkeypatch.setattr(explain_module, "own_addresses", lambda _: own)
+    explanation = told(content, "192-168-0-9-80.north.example.com")
+
+    assert "The address is the proxy's own." in last(explanation).sentence
+
+
+def test_tells_that_nobody_listens_for_http(content: dict[str, Any]) -> None:
+    """Without a listener for http, a browser that was given such a URL gets no answer."""
+    content["main"]["redirect_listen"] = []
+
+    assert not told(content, "http://my.example.org").served
+    assert told(content, "https://my.example.org").served
+
+
+def test_tells_that_there_is_no_proxy(content: dict[str, Any]) -> None:
+    """main.proxy: null."""
+    content["main"]["proxy"] = None
+
+    assert last(told(content, "keystone.example.org:5000")) == Step(
+        subject="policy", sentence="main.proxy is null: there is no such proxy", ok=False
+    )
+
+
+@pytest.mark.parametrize("part", ["uap", "nothing"])
+def test_tells_that_nobody_serves_it(content: dict[str, Any], part: str) -> None:
+    """A file without a main host has nothing to say of other names."""
+    explanation = told({key: content[key] for key in content if key == part}, "my.example.org")
+
+    assert (explanation.mode, explanation.served) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("a", ("https", "a", "", "/")),
+        ("a:1", ("https", "a", "1", "/")),
+        ("HTTP://A:1/b?c#d", ("http", "A", "1", "/b?c")),
+        ("http://a?c", ("http", "a", "", "/?c")),
+        ("https://u:p@a/b@c", ("https", "a", "", "/b@c")),
+        (" https://a/\u00fc b ", ("https", "a", "", "/%C3%BC%20b")),
+        ("a/%2F%zz", ("https", "a", "", "/%2F%zz")),
+        ("::1", ("https", "[::1]", "", "/")),
+        ("[::1]:80/x", ("https", "[::1]", "80", "/x")),
+        ("[::1", ("https", "[", ":1", "/")),
+        ("192.0.2.1", ("https", "192.0.2.1", "", "/")),
+    ],
+)
+def test_reads_targets_as_browsers_do(target: str, expected: tuple[str, ...]) -> None:
+    """Scheme, host, port and path; what makes no sense is left for the sites to refuse."""
+    asked = read_target(target)
+
+    assert (asked.scheme, asked.host, asked.port, asked.path) == expected
