@@ -46,6 +46,17 @@ class Authority:
         self_signed: bool = False,
     ) -> ssl.SSLContext:
         """Return a server's context with a certificate for DNS names and IP addresses."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.issue(*names, ends=ends, self_signed=self_signed))
+        return context
+
+    def issue(
+        self,
+        *names: str,
+        ends: datetime.datetime = NOW + DAY,
+        self_signed: bool = False,
+    ) -> Path:
+        """Return a file with a certificate for DNS names and IP addresses, and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         certificate = self._sign(
@@ -60,9 +71,7 @@ class Authority:
                 serialization.NoEncryption(),
             )
         )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(file)
-        return context
+        return file
 
     def _sign(
         self,

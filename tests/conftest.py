@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,8 @@ PACKAGES = {
 }
 # The code under test is what the subprocesses run, wherever it was installed from.
 SOURCE = Path(exoproxy.__file__).parent.parent
+
+Start = Callable[..., tuple[subprocess.Popen[bytes], Path]]
 
 COMMAND_SECONDS = 30
 GRACE_SECONDS = 10
@@ -91,25 +94,36 @@ def run_exoproxy(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[st
 
 
 @pytest.fixture
-def start_exoproxy(
-    tmp_path: Path,
-) -> Iterator[Callable[..., tuple[subprocess.Popen[bytes], Path]]]:
+def start_exoproxy(tmp_path: Path) -> Iterator[Start]:
     """`process, output = start_exoproxy("demo", says="Stop with")`: a serving command.
 
     Returns once the output, errors included, holds `says`; fails with the output when the command
     ends or half a minute passes before. The output is a file, so that nobody has to read a pipe.
     At the end of the test the process gets SIGTERM, and SIGKILL should it not go.
     """
+    with _starting(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def start_exoproxy_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Do as `start_exoproxy`, for commands that serve until the last test is over."""
+    with _starting(tmp_path_factory.mktemp("exoproxy")) as start:
+        yield start
+
+
+@contextmanager
+def _starting(folder: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[bytes]] = []
 
     def start(
         *arguments: str, says: str, env: dict[str, str] | None = None
     ) -> tuple[subprocess.Popen[bytes], Path]:
-        output = tmp_path / f"exoproxy-{len(started)}.log"
+        output = folder / f"exoproxy-{len(started)}.log"
         with output.open("wb") as sink:
             process = subprocess.Popen(  # noqa: S603 - the project's own command
                 _command(arguments),
-                cwd=tmp_path,
+                cwd=folder,
                 env=_environment(env),
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
@@ -125,15 +139,17 @@ def start_exoproxy(
             time.sleep(0.05)
         return process, output
 
-    yield start
-    for process in started:
-        process.terminate()
-    for process in started:
-        try:
-            process.wait(GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    try:
+        yield start
+    finally:
+        for process in started:
+            process.terminate()
+        for process in started:
+            try:
+                process.wait(GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def _command(arguments: tuple[str, ...]) -> list[str]:
