@@ -278,8 +278,10 @@ async def test_138_end_that_stops_reading_stops_the_other(uap: Way) -> None:
     client.writer.transport.pause_reading()  # type: ignore[attr-defined]
     uap.site.forget_peak()
     before = uap.site.memory()
-    size = 32 * 2**20
-    there.send(bytes(size))
+    content = 32 * 2**20
+    message = b"\x82\x7f" + content.to_bytes(8) + bytes(content)
+    size = len(message)
+    there.send(message)
     waiting = -1
     while (left := there.writer.transport.get_write_buffer_size()) != waiting:
         waiting = left
