@@ -150,7 +150,7 @@ class Turn:
         request = self.request
         if self._connection.peer.over_limit:
             raise Overloaded("This address has as many connections as it may hold.")
-        if request.method in REFUSED_METHODS or request.target.path == b"*":
+        if request.method in REFUSED_METHODS:
             self.close = True
             raise MethodNotAllowed(allow=METHODS)
         expect = request.fields.get(b"expect")
