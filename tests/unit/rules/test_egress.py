@@ -157,3 +157,32 @@ def test_other_patterns_are_errors(pattern: str, reason: str) -> None:
 def test_empty_list_permits_nothing() -> None:
     """Nothing is allowed by default."""
     assert not AllowList.parse([]).permits("example.org", 443)
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "expected"),
+    [
+        ("keystone.example.org", 5000, "keystone.example.org:5000"),
+        ("keystone.example.org", 5001, None),
+        ("any.example.org", 1, "any.example.org"),
+        ("a.b.cloud.example.org", 1, "*.cloud.example.org"),
+        ("cloud.example.org", 1, None),
+        ("2001:db8::7", 5000, "[2001:db8::7]:5000"),
+    ],
+)
+def test_allow_list_tells_the_pattern(host: str, port: int, expected: str | None) -> None:
+    """For people, the pattern that permits a name, in the form that `parse` reads."""
+    pattern = ALLOW.match(host, port)
+
+    assert pattern == expected
+    assert pattern is None or AllowList.parse([pattern]).permits(host, port)
+
+
+def test_policy_tells_the_network() -> None:
+    """For people, the listed network that holds an address and of which it is no edge."""
+    listed = policy(["192.168.0.0/28", "192.168.0.0/16", "fd00::/64"])
+
+    assert listed.allowing(ip_address("192.168.0.5"), 80) == ip_network("192.168.0.0/28")
+    assert listed.allowing(ip_address("192.168.0.15"), 80) == ip_network("192.168.0.0/16")
+    assert listed.allowing(ip_address("fd00::5"), 80) == ip_network("fd00::/64")
+    assert INTERNET.allowing(ip_address("198.41.0.4"), 80) is None
