@@ -56,19 +56,21 @@ class ProxyError(Exception):
     """An error with an answer.
 
     `code` is the value of `X-Exoproxy-Error`, `status` the HTTP status, `retry` the seconds after
-    which a browser's page tries again by itself (None: never), and `hint` what the reader can do.
-    The sentence and the hint are shown to people: they never hold bytes of the request.
+    which a browser's page tries again by itself (None: never), and `hint` what the reader can do,
+    `advice` unless the raiser knows better. The sentence and the hint are shown to people: they
+    never hold bytes of the request.
     """
 
     code: ClassVar[str]
     status: ClassVar[int]
     side: ClassVar[Side]
     default: ClassVar[str]
+    advice: ClassVar[str] = ""
     retry: ClassVar[int | None] = None
 
     def __init__(self, sentence: str = "", *, hint: str = "") -> None:
         self.sentence = sentence or self.default
-        self.hint = hint
+        self.hint = hint or self.advice
         super().__init__(self.sentence)
 
     def anew(self) -> Self:
@@ -231,6 +233,11 @@ class UpstreamRefused(UpstreamError):
 
     code = "upstream-refused"
     default = "The server refused the connection: nothing listens on that port yet."
+    advice = (
+        "What runs on an instance may take some minutes to start. If it stays like this, see that "
+        "it runs, and that it listens on this port at every address (0.0.0.0), not at localhost "
+        "alone."
+    )
     retry = 5
 
 
@@ -239,6 +246,7 @@ class UpstreamUnreachable(UpstreamError):
 
     code = "upstream-unreachable"
     default = "The server can't be reached over the network."
+    advice = "An instance may still be starting, or be shut off or shelved: Exosphere shows which."
     retry = 5
 
 
@@ -268,6 +276,7 @@ class UpstreamClosed(UpstreamError):
 
     code = "upstream-closed"
     default = "The server closed the connection without an answer."
+    advice = "It may be restarting, or speak another protocol on this port."
     retry = 5
 
 
@@ -276,6 +285,9 @@ class UpstreamTimeout(UpstreamError):
 
     code, status = "upstream-timeout", 504
     default = "The server did not answer in time."
+    advice = (
+        "An instance may still be starting, or its security groups may not let this port through."
+    )
     retry = 5
 
 

@@ -6,6 +6,7 @@ connection or one proxy owns; nothing of the answer but what would reach other i
 """
 
 from functools import lru_cache, partial
+from html import escape
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
@@ -21,7 +22,7 @@ from exoproxy.errors import (
 from exoproxy.net.dial import Upstream
 from exoproxy.net.listen import Peer
 from exoproxy.proxy.decision import Decision, Forward, Reply
-from exoproxy.proxy.problem import SECURITY_FIELDS
+from exoproxy.proxy.page import SECURITY_FIELDS, page
 from exoproxy.rules.cookies import keep_to_host
 from exoproxy.rules.cors import (
     Mode,
@@ -40,29 +41,10 @@ from exoproxy.wire.head import RequestHead, ResponseHead
 
 ALLOW: Final = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 WELCOME: Final = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>User Application Proxy</title>
-<style>
-:root {{ color-scheme: light dark; }}
-body {{ font: 1.05rem/1.5 system-ui, sans-serif; margin: 0; display: grid; min-height: 100vh;
-  place-items: center; }}
-main {{ max-width: 40rem; padding: 2rem; }}
-h1 {{ font-size: 1.4rem; }}
-</style>
-</head>
-<body>
-<main>
 <h1>User Application Proxy</h1>
 <p>Exosphere opens the desktops, shells and notebooks of cloud instances through this host.
 There is nothing to see at its own name.</p>
 <p>{pattern}</p>
-</main>
-</body>
-</html>
 """
 
 
@@ -82,7 +64,8 @@ class UapSite:
         # Names and subnets don't change while the site lives: each host is judged once, so that the
         # number of subnets does not count.
         self._route = lru_cache(maxsize=4096)(self._route_or_refusal)
-        self._welcome = WELCOME.format(pattern=pattern(hostname)).encode()
+        welcome = WELCOME.format(pattern=escape(pattern(hostname)))
+        self._welcome = page("User Application Proxy", welcome).encode()
 
     def decide(self, request: RequestHead, peer: Peer) -> Decision:
         """Return what to do with a request; raises `ProxyError` for what is refused."""

@@ -11,50 +11,8 @@ from typing import Final
 
 from exoproxy.errors import MethodNotAllowed, ProxyError
 from exoproxy.proxy.decision import Reply
+from exoproxy.proxy.page import SECURITY_FIELDS, page
 from exoproxy.wire.fields import Field, Fields
-
-SECURITY_FIELDS: Final[list[Field]] = [
-    (b"Cache-Control", b"no-store"),
-    (b"X-Content-Type-Options", b"nosniff"),
-    (b"Referrer-Policy", b"no-referrer"),
-    (
-        b"Content-Security-Policy",
-        b"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
-    ),
-]
-
-PAGE: Final = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-{refresh}<title>{status} {reason}</title>
-<style>
-:root {{ color-scheme: light dark; --line: #d5dae1; --soft: #5a6472; --warm: #b4501e; }}
-@media (prefers-color-scheme: dark) {{
-  :root {{ --line: #39414d; --soft: #9aa5b4; --warm: #f0a070; }}
-}}
-body {{ font: 1.05rem/1.5 system-ui, sans-serif; margin: 0; display: grid; min-height: 100vh;
-  place-items: center; }}
-main {{ max-width: 36rem; padding: 2rem; }}
-h1 {{ font-size: 1.4rem; margin: 0 0 .75rem; }}
-p {{ margin: 0 0 .75rem; overflow-wrap: anywhere; }}
-.status {{ color: var(--warm); font-weight: 600; margin-bottom: .25rem; }}
-footer {{ border-top: 1px solid var(--line); color: var(--soft); font-size: .85rem;
-  margin-top: 1.5rem; padding-top: .75rem; }}
-</style>
-</head>
-<body>
-<main>
-<p class="status">{status} {reason}</p>
-<h1>{sentence}</h1>
-{hint}{retry}<footer>{code} · request {request_id}</footer>
-</main>
-</body>
-</html>
-"""
-
 
 REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 
@@ -66,7 +24,8 @@ def reason_of(status: int) -> bytes:
 
 def problem(error: ProxyError, *, method: bytes, accept: Fields, request_id: str) -> Reply:
     """Return the answer for an error; `accept` are the request's fields, or empty ones."""
-    retry = error.retry if method in {b"GET", b""} else None
+    # Loading a page again sends its request again, and only a GET is meant to be.
+    retry = error.retry if method == b"GET" else None
     form = _form(accept)
     if form == b"text/html":
         content = _page(error, request_id, retry)
@@ -105,16 +64,21 @@ def _form(fields: Fields) -> bytes:
 
 
 def _page(error: ProxyError, request_id: str, retry: int | None) -> str:
-    return PAGE.format(
-        refresh=f'<meta http-equiv="refresh" content="{retry}">\n' if retry else "",
-        status=error.status,
-        reason=reason_of(error.status).decode(),
-        sentence=escape(error.sentence),
-        hint=f"<p>{escape(error.hint)}</p>\n" if error.hint else "",
-        retry=f"<p>This page tries again every {retry} seconds.</p>\n" if retry else "",
-        code=error.code,
-        request_id=request_id,
-    )
+    status = f"{error.status} {reason_of(error.status).decode()}".rstrip()
+    lines = [
+        f'<p class="status">{status}</p>',
+        f"<h1>{escape(error.sentence)}</h1>",
+    ]
+    if error.hint:
+        lines.append(f"<p>{escape(error.hint)}</p>")
+    if retry:
+        lines += (
+            f'<div class="wait" style="animation-duration: {retry}s"></div>',
+            f"<p>This page tries again by itself every {retry} seconds. "
+            '<a href="">Try again now</a></p>',
+        )
+    lines.append(f"<footer>{error.code} · request {request_id}</footer>\n")
+    return page(status, "\n".join(lines), refresh=retry)
 
 
 def _json(error: ProxyError, request_id: str) -> str:

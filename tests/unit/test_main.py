@@ -607,6 +607,9 @@ def test_a_refusal_is_a_new_error_each_time(site: MainSite) -> None:
         except ProxyError as error:
             caught.append(error)
     one, other = caught
+    kept = site._route(b"x", b"1")
 
     assert one is not other
+    assert isinstance(kept, ProxyError)
+    assert (kept.__traceback__, kept.__context__) == (None, None)
     assert (one.sentence, one.hint) == (other.sentence, other.hint)

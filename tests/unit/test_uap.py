@@ -196,8 +196,11 @@ def test_a_refusal_is_a_new_error_each_time(site: UapSite) -> None:
         except ProxyError as error:
             caught.append(error)
     one, other = caught
+    kept = site._route(f"x.{NAME}")
 
     assert one is not other
+    assert isinstance(kept, ProxyError)
+    assert (kept.__traceback__, kept.__context__) == (None, None)
     assert one.sentence == other.sentence
     assert one.__context__ is other.__context__ is None
 
