@@ -7,7 +7,6 @@ connection or one proxy owns; nothing of the answer but what would reach other i
 
 from functools import lru_cache, partial
 from html import escape
-from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
 from exoproxy.errors import (
@@ -123,7 +122,7 @@ class UapSite:
             raise LoopDetected
         fields = to_instance(
             request.fields,
-            peer=_text(peer.address),
+            peer=peer.text.encode(),
             trusted=peer.trusted,
             host=request.authority.raw,
             via=self._vias[request.minor],
@@ -141,8 +140,3 @@ class UapSite:
         fields, changed = keep_to_host(head.fields.end_to_end())
         self.cookies_changed += changed
         return replace(fields, origin, own_stays=True)
-
-
-@lru_cache(maxsize=4096)
-def _text(address: IPv4Address | IPv6Address | None) -> bytes:
-    return b"unknown" if address is None else str(address).encode()

@@ -64,7 +64,9 @@ class AccessLog:
         client, method, host, path, agent = peer.text, "-", "-", "-", b""
         if request is not None:
             if peer.trusted:
-                client = str(client_address(request.fields, peer.address, self._trusted))
+                # None for a Unix socket's peer that names nobody.
+                named = client_address(request.fields, peer.address, self._trusted)
+                client = client if named is None else str(named)
             method = request.method.decode("ascii")
             host = request.authority.host
             path = target(request.target.origin)
