@@ -72,16 +72,11 @@ class Site:
             )
         return request(self.host(port), *fields, line=line, content=content)
 
-    async def connect(self, name: str | None = None, *, receive_buffer: int = 0) -> End:
-        """Return a connection over TLS; `receive_buffer` bytes of the kernel's, 0 for its own."""
-        sock = socket.socket()
-        sock.setblocking(False)
-        if receive_buffer:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", self.port))
+    async def connect(self, name: str) -> End:
+        """Return a connection over TLS, for a name that is served here."""
         return End(
             *await asyncio.open_connection(
-                sock=sock, ssl=self.trust, server_hostname=name or self.hostname, limit=BUFFER
+                "127.0.0.1", self.port, ssl=self.trust, server_hostname=name, limit=BUFFER
             )
         )
 
@@ -143,9 +138,9 @@ class Way:
         """Return a request that reaches the upstream."""
         return self.site.request(self.upstream.port, *fields, **options)
 
-    async def connect(self, **options: Any) -> End:
-        """Return a client's connection; it ends with the test."""
-        client = await self.site.connect(self.site.host(self.upstream.port), **options)
+    async def connect(self, port: int = 0) -> End:
+        """Return a connection, to ask for this upstream or another port; it ends with the test."""
+        client = await self.site.connect(self.site.host(port or self.upstream.port))
         self._clients.append(client)
         return client
 
