@@ -56,6 +56,7 @@ class Turn:
     """A request being served. `close`: the connection ends after the answer."""
 
     __slots__ = (
+        "_astray",
         "_body",
         "_chunked",
         "_connection",
@@ -85,6 +86,8 @@ class Turn:
         self._expects = False
         self._head_sent = False
         self._chunked = False
+        # More of this request may come, and nobody can tell how much.
+        self._astray = False
         self._over = False
 
     # The request.
@@ -243,7 +246,8 @@ class Turn:
         if self._chunked:
             self._connection.write(LAST_CHUNK)
         self._engine.finished(self._record)
-        self._connection.turn_over(close=self.close, unread=self._body is not None)
+        unread = self._astray or self._body is not None
+        self._connection.turn_over(close=self.close, unread=unread)
 
     def fail(self, error: ProxyError) -> None:
         """Answer with the error, or break off where an answer has begun."""
@@ -339,7 +343,7 @@ class Turn:
         record, request = self._record, self.request
         record.code, record.detail = error.code, error.sentence
         if isinstance(error, BadRequest) or error.status in CLOSING:
-            self.close = True
+            self.close = self._astray = True
         reply = problem(error, method=request.method, accept=request.fields, request_id=record.id)
         reply.fields.extend(self._engine.site.own_fields(request))
         self._reply(reply)
