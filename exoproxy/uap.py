@@ -22,7 +22,7 @@ from exoproxy.net.dial import Upstream
 from exoproxy.net.listen import Peer
 from exoproxy.proxy.decision import Decision, Forward, Reply
 from exoproxy.proxy.page import SECURITY_FIELDS, page
-from exoproxy.rules.cookies import keep_to_host
+from exoproxy.rules.cookies import keep_to_host, reaches_others
 from exoproxy.rules.cors import (
     Mode,
     Origins,
@@ -137,6 +137,8 @@ class UapSite:
         return origin if origin is not None and self._origins.allows(origin) else None
 
     def _edit(self, head: ResponseHead, origin: bytes | None = None) -> list[Field]:
-        fields, changed = keep_to_host(head.fields.end_to_end())
-        self.cookies_changed += changed
+        fields = head.fields.end_to_end()
+        if reaches_others(head.fields):
+            fields, changed = keep_to_host(fields)
+            self.cookies_changed += changed
         return replace(fields, origin, own_stays=True)

@@ -11,14 +11,20 @@ HSTS passes: with includeSubDomains it still reaches no further than the instanc
 import re
 from typing import Final
 
-from exoproxy.wire.fields import Field
+from exoproxy.wire.fields import Field, Fields
 
 # Pins outlive the instance that set them and lock out the one that gets its address next
 # (RFC 7469 section 4.5).
 _DROPPED: Final = frozenset({b"public-key-pins", b"public-key-pins-report-only"})
+_LOOKED_AT: Final = (b"set-cookie", b"clear-site-data", *sorted(_DROPPED))
 # These clear cookies for the whole registrable domain ("Clear Site Data" section 3.2); the rest,
 # such as "cache" and "storage", stays within the origin.
 _CLEARS_COOKIES: Final = re.compile(rb'"(?:cookies|clientHints|\*)"', re.IGNORECASE)
+
+
+def reaches_others(fields: Fields) -> bool:
+    """Tell whether an answer has any field that `keep_to_host` looks at."""
+    return any(name in fields for name in _LOOKED_AT)
 
 
 def keep_to_host(fields: list[Field]) -> tuple[list[Field], int]:

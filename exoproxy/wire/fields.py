@@ -71,8 +71,8 @@ class Fields:
         """Return the lower-case elements of a comma-separated list field, empty ones left out."""
         if name not in self._index:
             return NOTHING
-        values = self.all(name)
-        joined = values[0] if len(values) == 1 else b",".join(values)
+        once = len(self._index) == len(self.pairs)
+        joined = self._index[name] if once else b",".join(self.all(name))
         return _common_elements(joined) if len(joined) <= COMMON else _elements(joined)
 
     def without(self, names: Collection[bytes]) -> list[Field]:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exoproxy.rules.cookies import host_only, keep_to_host
+from exoproxy.rules.cookies import host_only, keep_to_host, reaches_others
+from exoproxy.wire.fields import Fields
 
 attributes = st.sampled_from(
     [
@@ -80,3 +81,18 @@ def test_answer_loses_what_reaches_further(name: bytes, value: bytes, kept: bool
 
     assert fields == ([(name, value)] if kept else [])
     assert changed == (0 if kept else 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (b"Set-Cookie", True),
+        (b"clear-site-data", True),
+        (b"Public-Key-Pins", True),
+        (b"public-key-pins-report-only", True),
+        (b"Content-Type", False),
+    ],
+)
+def test_answers_that_need_no_edit_are_told_by_their_names(name: bytes, expected: bool) -> None:
+    """Only an answer with a field that the edit looks at is edited at all."""
+    assert reaches_others(Fields([(name, b"x")])) is expected
