@@ -184,6 +184,7 @@ async def test_a_long_line_is_cut() -> None:
         (peer("10.0.0.1", trusted=True), [], "10.0.0.1"),
         (peer(None, trusted=True), ["X-Forwarded-For: 203.0.113.9"], "203.0.113.9"),
         (peer(None, trusted=True), [], "unknown"),
+        (peer(None), ["X-Forwarded-For: 203.0.113.9"], "unknown"),
         (peer(None, trusted=True), ["X-Forwarded-For: evil"], "unknown"),
         (peer("2001:db8::1"), [], "2001:db8::1"),
     ],
