@@ -1,0 +1,89 @@
+"""One forwarded request: what its client gets when there is no way to the upstream. Case 116."""
+
+import errno
+
+import pytest
+
+from engine_room import NAME, attempts, engine_room, settled
+from exoproxy.errors import TargetNotAllowed, UpstreamName
+from exoproxy.net.dial import Address
+from peers import code_of, request, status_of
+
+
+async def test_116_name_without_an_address() -> None:
+    """502 with a code of its own, and nothing is dialled."""
+    asked, connector = attempts()
+    async with engine_room(no_name=UpstreamName(), connector=connector) as room:
+        client = await room.connect()
+        client.send(request(NAME))
+        got = await client.message()
+
+    assert (status_of(got), code_of(got)) == (502, "upstream-name")
+    assert asked == []
+
+
+async def test_116_address_that_policy_denies() -> None:
+    """403, and nothing is dialled."""
+    asked, connector = attempts()
+
+    def judge(address: Address, port: int) -> None:
+        raise TargetNotAllowed
+
+    async with engine_room(judge=judge, connector=connector) as room:
+        client = await room.connect()
+        client.send(request(NAME))
+        got = await client.message()
+
+    assert (status_of(got), code_of(got)) == (403, "target-not-allowed")
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errno.ECONNREFUSED, "upstream-refused"),
+        (errno.ENETUNREACH, "upstream-unreachable"),
+        (errno.EHOSTUNREACH, "upstream-unreachable"),
+    ],
+)
+async def test_116_connection_fails(error: int, code: str) -> None:
+    """502 says what the network said; the client's connection goes on."""
+    _, connector = attempts(OSError(error, "no"))
+    async with engine_room(connector=connector) as room:
+        client = await room.connect()
+        client.send(request(NAME) + request(NAME))
+        both = [await client.message(), await client.message()]
+
+    assert [(status_of(got), code_of(got)) for got in both] == [(502, code)] * 2
+
+
+@pytest.mark.parametrize("error", [errno.EADDRNOTAVAIL, errno.EMFILE])
+async def test_127_this_host_has_run_out(error: int, caplog: pytest.LogCaptureFixture) -> None:
+    """503, and the operator is told what to raise."""
+    _, connector = attempts(OSError(error, "no"))
+    async with engine_room(connector=connector) as room:
+        client = await room.connect()
+        client.send(request(NAME))
+        got = await client.message()
+    said = [record.getMessage() for record in caplog.records]
+    caplog.clear()
+
+    assert (status_of(got), code_of(got)) == (503, "overloaded")
+    assert len(said) == 1
+    assert said[0].startswith("Can't connect to upstreams: ")
+
+
+async def test_116_client_leaves_while_its_upstream_is_dialled() -> None:
+    """The attempt ends at once, and nothing counts it any more."""
+    asked, connector = attempts()
+    async with engine_room(connector=connector) as room:
+        client = await room.connect()
+        client.send(request(NAME))
+        await settled()
+        assert room.engine.pool.in_use() == 1
+        client.close()
+        await settled()
+
+        assert room.engine.pool.in_use() == 0
+        assert room.codes() == [(0, "client-gone")]
+    assert len(asked) == 1
