@@ -35,7 +35,7 @@ MOST_ENTITIES: Final = 4096
 _TICK_NS: Final = 20_000_000
 _TRIES: Final = 5
 
-_INSTALL: Final = "Install the Exosphere client with `exoproxy client install`"
+_INSTALL: Final = "Put the built Exosphere client there"
 
 
 class Tree:
@@ -78,7 +78,10 @@ class Tree:
                 raise NotFound("There is no such file in the client.")
             entity = self._look_up(INDEX)
         if entity is None:
-            raise NotFound("The Exosphere client is not installed here.", hint=f"{_INSTALL}.")
+            raise NotFound(
+                "The Exosphere client is not installed here.",
+                hint="The operator puts the built client into main.client.root.",
+            )
         return entity.answer(request)
 
     def _look_up(self, name: str) -> Entity | None:

@@ -58,7 +58,7 @@ class Client(Part):
     """The Exosphere client that browsers load."""
 
     root: File = Path("/var/lib/exoproxy/client/current")
-    """Document root. The default is where `exoproxy client install` puts the client."""
+    """Document root: the folder with the built client's index.html."""
 
     overrides: File = Path("/etc/exoproxy/client")
     """Files here win over those in root: config.js, cloud_configs.js, logos. An update of the

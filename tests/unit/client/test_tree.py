@@ -357,9 +357,7 @@ class TestRootWithoutClient:
             Tree(tmp_path / "missing").answer(request(path))
 
         assert refusal.value.sentence == "The Exosphere client is not installed here."
-        assert refusal.value.hint == (
-            "Install the Exosphere client with `exoproxy client install`."
-        )
+        assert refusal.value.hint == ("The operator puts the built client into main.client.root.")
 
     def test_client_that_comes_later(self, tmp_path: Path) -> None:
         """A client that is installed while the server runs is served without a restart."""
@@ -390,7 +388,7 @@ class TestRootWithoutClient:
         names = ("root", "missing", "dangling", "empty", "other", "root/index.html")
         sentences = {name: check_root(tmp_path / name) for name in names}
         advice = (
-            "Install the Exosphere client with `exoproxy client install`, or set main.client.root "
+            "Put the built Exosphere client there, or set main.client.root "
             "to the folder that holds its index.html."
         )
 
