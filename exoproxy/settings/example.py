@@ -27,7 +27,8 @@ main host uses `main:`, a User Application Proxy its region below `uap:`; leave 
 don't have.
 
 Edit the lines marked `<- edit`. All other keys are commented out and show their defaults: take
-the # away to change one. `exoproxy check` tells every mistake; `systemctl reload` applies a change.
+the # away to change one. `exoproxy check` tells every mistake; `systemctl restart` applies a
+change.
 """
 
 
