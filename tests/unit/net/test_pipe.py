@@ -181,3 +181,11 @@ async def test_an_end_brings_the_other_down_after_its_bytes() -> None:
             received += data
 
         assert received == b"x" * 100_000
+
+
+async def test_an_end_that_is_closed_here_closes_the_other() -> None:
+    """Whoever closes one end, the other's peer learns of it."""
+    async with joined() as pipe:
+        pipe.ends[0].transport.close()
+
+        assert await pipe.right.receive() == b""

@@ -160,11 +160,12 @@ def test_open_ones_are_counted() -> None:
 
 def test_an_upstream_without_connections_is_forgotten() -> None:
     """Names come from clients: what they leave behind must be bounded."""
-    kept = pool(total=0)
-    for number in range(100):
-        upstream = ONE._replace(port=number + 1)
-        kept.opened(upstream)
-        keep(kept, upstream, 1.0)
-        kept.closed(upstream)
+    for kept in (pool(), pool(total=0)):
+        for number in range(100):
+            upstream = ONE._replace(port=number + 1)
+            kept.opened(upstream)
+            keep(kept, upstream, 1.0)
+            kept.take(upstream, repeatable=True, now=1.0)
+            kept.closed(upstream)
 
-    assert (kept._open, kept._idle) == ({}, {})  # nothing else shows it
+        assert (kept._open, kept._idle) == ({}, {})  # nothing else shows it
