@@ -105,16 +105,25 @@ class Exchange:
             engine.pool.closed(upstream)
             self._end(Overloaded("The proxy has as many connections to that server as it may."))
             return
-        self._dialling = engine.spawn(self._connect())
+        outbound = Outbound(engine, upstream)
+        self._dialling = engine.spawn(self._connect(outbound))
+        # In a callback, not at the coroutine's end: a task that is cancelled before its first step,
+        # by a client that left at once, runs none of its code.
+        self._dialling.add_done_callback(partial(self._dialled, outbound))
 
-    async def _connect(self) -> None:
-        engine, upstream = self._engine, self._forward.upstream
-        try:
-            outbound = await engine.dialer.dial(upstream, partial(Outbound, engine, upstream))
-        except BaseException as error:
+    def _dialled(self, outbound: Outbound, _: asyncio.Task[None]) -> None:
+        if not outbound.connected:
             # Counted by `opened`, and no connection of that count will ever be lost.
-            engine.pool.closed(upstream)
+            self._engine.pool.closed(outbound.upstream)
+
+    async def _connect(self, outbound: Outbound) -> None:
+        try:
+            await self._engine.dialer.dial(outbound.upstream, lambda: outbound)
+        except BaseException as error:
             self._dialling = None
+            if outbound.connected:
+                # It came about in the moment in which it was given up.
+                outbound.abort()
             if isinstance(error, asyncio.CancelledError):
                 raise
             if not isinstance(error, ProxyError):

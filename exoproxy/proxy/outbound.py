@@ -67,6 +67,7 @@ class Outbound(asyncio.Protocol):
         "_reader",
         "_request_sent",
         "_touched",
+        "connected",
         "deadline",
         "idle_since",
         "reused",
@@ -91,6 +92,7 @@ class Outbound(asyncio.Protocol):
         self._request_sent = False
         self._paused = False
         self._touched = False
+        self.connected = False
         self.reused = False
         self.idle_since = 0.0
         self.deadline = math.inf
@@ -166,6 +168,7 @@ class Outbound(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to live."""
         self.transport = cast(asyncio.Transport, transport)
+        self.connected = True
         limits = self._engine.limits
         self.transport.set_write_buffer_limits(high=limits.buffer_high, low=limits.buffer_low)
         self._engine.outbounds.add(self)
