@@ -46,6 +46,16 @@ class End:
         async with asyncio.timeout(PATIENCE):
             return await self.reader.readexactly(count)
 
+    async def some(self) -> bytes:
+        """Return what has come, or comes next; b"" at the end."""
+        async with asyncio.timeout(PATIENCE):
+            return await self.reader.read(BUFFER)
+
+    async def rest(self) -> bytes:
+        """Return all that comes until the other end stops."""
+        async with asyncio.timeout(PATIENCE):
+            return await self.reader.read()
+
     async def head(self) -> bytes:
         """Return the next head, its empty line included."""
         async with asyncio.timeout(PATIENCE):

@@ -197,7 +197,7 @@ async def test_139_goodbye_waits_for_the_end_of_a_frame(deployment: Deployment) 
         assert told == GOING_AWAY
         assert rest == HALF
         assert unmasked(goodbye) == GOING_AWAY
-        assert await there.reader.read() == b""
+        assert await there.rest() == b""
         assert await exit_code(way, within=3) == 0
 
 
@@ -211,7 +211,7 @@ async def test_139_no_goodbye_within_a_frame(deployment: Deployment) -> None:
         goodbye = await there.read(8)
         more = b""
         with contextlib.suppress(ConnectionResetError):
-            more = await client.reader.read()
+            more = await client.rest()
 
         assert unmasked(goodbye) == GOING_AWAY
         assert more == b""
@@ -228,5 +228,5 @@ async def test_139_peer_that_said_goodbye_gets_none(deployment: Deployment) -> N
 
         assert unmasked(await there.read(8)) == GOING_AWAY
         there.close()
-        assert await client.reader.read() == b""
+        assert await client.rest() == b""
         assert await exit_code(way, within=3) == 0

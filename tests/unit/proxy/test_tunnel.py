@@ -29,12 +29,12 @@ async def test_135_half_close_is_passed_on(side: str) -> None:
         one, other = await tunnel(room, side)
         one.send(b"last")
         one.finish()
-        assert await other.reader.read() == b"last"
+        assert await other.rest() == b"last"
         other.send(b"answer")
         assert await one.read(6) == b"answer"
         other.finish()
 
-        assert await one.reader.read() == b""
+        assert await one.rest() == b""
         assert room.codes() == [(101, ""), (101, "")]
 
 
@@ -44,7 +44,7 @@ async def test_135_half_close_does_not_last(side: str) -> None:
     async with engine_room() as room:
         one, other = await tunnel(room, side)
         one.finish()
-        assert await other.reader.read() == b""
+        assert await other.rest() == b""
         await room.at(HALF_CLOSE - 1)
         other.send(b"still")
         assert await one.read(5) == b"still"
