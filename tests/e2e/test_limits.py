@@ -177,11 +177,11 @@ async def test_127_no_descriptor_left(deployment: Deployment, mode: str) -> None
         allow(site, highest + 3)
         crowd = [asyncio.ensure_future(way.connect()) for _ in range(20)]
         await until(lambda: any(line.get("level") == "ERROR" for line in way.site.log()))
-        inside = [one for one in crowd if one.done()]
-        outside = [one for one in crowd if not one.done()]
         spent = site.cpu()
         await asyncio.sleep(2)
         spent = site.cpu() - spent
+        inside = [one for one in crowd if one.done()]
+        outside = [one for one in crowd if not one.done()]
         # One that is inside finds no descriptor for an upstream.
         second = inside[0].result()
         second.send(way.request())
