@@ -8,7 +8,7 @@ since its 1.2.0 crashes when a context has an `sni_callback`. Called by `listen`
 import asyncio
 import os
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from socket import socket
 from typing import Any, Final, TypeVar
 
@@ -70,7 +70,26 @@ async def connected(
             "ssl_shutdown_timeout": _TLS_SHUTDOWN,
         }
     if FAST:
-        _, protocol = await aiofastnet.create_connection(loop, factory, sock=sock, **tls)
+        opening = aiofastnet.create_connection(loop, factory, sock=sock, **tls)
     else:
-        _, protocol = await loop.create_connection(factory, sock=sock, **tls)
+        opening = loop.create_connection(factory, sock=sock, **tls)
+    _, protocol = await (opening if tls else _to_its_end(opening))
     return protocol
+
+
+async def _to_its_end(
+    opening: Coroutine[Any, Any, tuple[asyncio.Transport, P]],
+) -> tuple[asyncio.Transport, P]:
+    """Wait for a plain connection, which waits for nothing itself, even when cancelled.
+
+    uvloop never calls `connection_lost` when it is cancelled between `connection_made` and its
+    return; so it is let return first, and the connection is aborted then.
+    """
+    task = asyncio.get_running_loop().create_task(opening)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if task.exception() is None:
+            task.result()[0].abort()
+        raise
