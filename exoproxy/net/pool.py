@@ -10,9 +10,10 @@ from typing import Final, Generic, Protocol, TypeVar
 from exoproxy.net.dial import Upstream
 
 # A request that must not be sent twice takes a kept connection only if it was in use within the
-# last second: servers close idle ones after 2 s (gunicorn) or 5 s (Apache), so that the race
-# between their FIN and our request, which would cost the user an error, practically can't happen.
-FRESH: Final = 1.0
+# last second or two (the engine's clock moves once a second): servers close idle ones after 5 s
+# (Apache, uvicorn) or more, so that the race between their FIN and our request, which would cost
+# the user an error, practically can't happen.
+FRESH: Final = 1.5
 
 
 class Kept(Protocol):

@@ -49,7 +49,7 @@ REFUSED_METHODS: Final = frozenset({b"CONNECT", b"TRACE"})
 METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
 # After these, where the next request begins can't be known, or no next request is wanted.
-CLOSING: Final = frozenset({408, 413, 417, 501, 503})
+CLOSING: Final = frozenset({408, 413, 417, 501})
 
 
 class Turn:
@@ -152,6 +152,7 @@ class Turn:
         """Judge what concerns every site."""
         request = self.request
         if self._connection.peer.over_limit:
+            self.close = True
             raise Overloaded("This address has as many connections as it may hold.")
         if request.method in REFUSED_METHODS:
             self.close = True

@@ -15,6 +15,8 @@ WEBSOCKET: Final = b"websocket"
 # RFC 6455 section 7.4.1: the endpoint is going away.
 GOING_AWAY: Final = 1001
 CLOSE_OPCODE: Final = 0x8
+# Frames in what one read gives (256 KiB at most), 2 ms to follow. More are not a conversation.
+MAX_FRAMES: Final = 4096
 
 
 def asks_for_websocket(head: RequestHead, framing: Framing) -> bool:
@@ -49,33 +51,41 @@ def _names_websocket(fields: Fields) -> bool:
 class FrameTracker:
     """Follows the frames of one direction of a websocket.
 
-    `at_boundary`: all frames so far are complete. `closing`: a Close frame has begun, after which
-    its sender may send nothing more (RFC 6455 section 5.5.1).
+    `closing`: a Close frame has begun, after which its sender may send nothing more (RFC 6455
+    section 5.5.1). A sender of many tiny frames at once is followed no longer: `lost`.
     """
 
-    __slots__ = ("_header", "_left", "closing")
+    __slots__ = ("_header", "_left", "closing", "lost")
 
     def __init__(self) -> None:
         self._left = 0
         self._header = b""
         self.closing = False
+        self.lost = False
 
     @property
     def at_boundary(self) -> bool:
         """Whether the bytes so far end with the end of a frame."""
-        return self._left == 0 and not self._header
+        return self._left == 0 and not self._header and not self.lost
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the direction."""
         if self._left > len(data):
             self._left -= len(data)
             return
+        if self.lost:
+            return
         at = self._left
         self._left = 0
         if self._header:
             data, at, self._header = self._header + data, 0, b""
         size = len(data)
+        frames = 0
         while at < size:
+            frames += 1
+            if frames > MAX_FRAMES:
+                self.lost = True
+                return
             end = self._frame_end(data, at)
             if end is None:
                 self._header = data[at:]
@@ -87,6 +97,8 @@ class FrameTracker:
 
     def until_boundary(self, data: bytes) -> int | None:
         """Return how many of the next bytes belong to the frame under way; None: all, and more."""
+        if self.lost:
+            return None
         if self._left:
             end = self._left
         else:

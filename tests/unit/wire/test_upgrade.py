@@ -6,6 +6,7 @@ from cases import CASES, Case
 from exoproxy.wire.framing import request_framing
 from exoproxy.wire.head import HeadLimits, RequestReader, ResponseReader
 from exoproxy.wire.upgrade import (
+    MAX_FRAMES,
     FrameTracker,
     agrees_to_websocket,
     asks_for_websocket,
@@ -136,3 +137,24 @@ def test_close_frame() -> None:
 def test_close_frame_masked() -> None:
     """Towards a server the payload is masked with the four bytes that are given."""
     assert close_frame(1000, mask=b"\x01\x02\x03\x04") == b"\x88\x82\x01\x02\x03\x04\x02\xea"
+
+
+def test_flood_of_frames_is_followed_no_longer() -> None:
+    """A read full of empty frames costs a bounded time, and no Close is ever put among them."""
+    tracker = FrameTracker()
+    tracker.feed(b"\x81\x00" * (MAX_FRAMES + 1))
+
+    assert (tracker.lost, tracker.at_boundary) == (True, False)
+    assert tracker.until_boundary(b"\x81\x00") is None
+
+    tracker.feed(b"\x81\x01a")
+
+    assert tracker.at_boundary is False
+
+
+def test_many_frames_in_a_read_are_still_followed() -> None:
+    """The bound is above what a conversation sends at once."""
+    tracker = FrameTracker()
+    tracker.feed(b"\x81\x00" * MAX_FRAMES)
+
+    assert (tracker.lost, tracker.at_boundary) == (False, True)
