@@ -5,161 +5,36 @@ import contextlib
 import logging
 import signal
 import socket
-import ssl
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Final
 
 import uvloop
 
-from exoproxy.certs.context import CertificateProblem, server_context
-from exoproxy.certs.local import local_certificate
+from exoproxy.certs.context import CertificateProblem
+from exoproxy.certs.serving import ServingCertificate
 from exoproxy.client.tree import check_root
-from exoproxy.net.caps import Caps
-from exoproxy.net.dial import Dialer
 from exoproxy.net.inherited import inherited_sockets
 from exoproxy.net.interfaces import own_addresses
-from exoproxy.net.listen import Acceptor
-from exoproxy.net.resolve import Resolver, SystemResolver
-from exoproxy.net.sockets import ListenError, TcpOptions, open_socket
+from exoproxy.net.sockets import ListenError, open_socket
 from exoproxy.net.tls import (
-    open_context,
-    remember_server_name,
     silence_broken_server_names,
-    verifying_context,
 )
 from exoproxy.ops.access import AccessLog
 from exoproxy.ops.log import configure
 from exoproxy.proxy.decision import Site
-from exoproxy.proxy.engine import Engine
-from exoproxy.proxy.record import Record
 from exoproxy.redirect import RedirectSite
 from exoproxy.rules.egress import Policy
+from exoproxy.server import Server, caps_of, dialer_for, tcp_options
 from exoproxy.settings.addresses import ListenAddress
 from exoproxy.settings.limits import Limits
 from exoproxy.settings.load import state_dir
 from exoproxy.settings.model import Settings
-from exoproxy.settings.sites import Certificate, CertificateFiles, Main, Region
+from exoproxy.settings.sites import Main, Region
 from exoproxy.sites import instance_policy, main_site, region_of, uap_site
 
 logger: Final = logging.getLogger("exoproxy")
-
-Context = Callable[[], ssl.SSLContext | None]
-
-
-class Server:
-    """One site on its sockets. Made inside a running event loop."""
-
-    def __init__(
-        self,
-        site: Site,
-        dialer: Dialer,
-        limits: Limits,
-        log: Callable[[Record], None],
-        *,
-        caps: Caps | None = None,
-        trusted: Sequence[IPv4Network | IPv6Network] = (),
-        proxy_protocol: bool = False,
-    ) -> None:
-        self.engine = Engine(site, dialer, limits, log)
-        self._limits = limits
-        self._caps = caps or caps_of(limits)
-        self._trusted = trusted
-        self._proxy_protocol = proxy_protocol
-        self._acceptors: list[Acceptor] = []
-        self.engine.start()
-
-    def listen(self, sock: socket.socket, context: Context) -> None:
-        """Accept on a listening socket, each connection with the TLS context of its moment."""
-        acceptor = Acceptor(
-            sock,
-            context=context,
-            factory=self.engine.accept,
-            caps=self._caps,
-            trusted=self._trusted,
-            proxy_protocol=self._proxy_protocol,
-            handshake_timeout=self._limits.handshake_timeout,
-        )
-        acceptor.start()
-        self._acceptors.append(acceptor)
-
-    async def drain(self, seconds: float) -> None:
-        """Accept no more, finish what is under way, and end after `seconds` at the latest."""
-        for acceptor in self._acceptors:
-            acceptor.stop()
-        await self.engine.drain(seconds)
-
-    async def close(self) -> None:
-        """End everything now."""
-        for acceptor in self._acceptors:
-            await acceptor.close()
-        await self.engine.close()
-
-
-def caps_of(limits: Limits) -> Caps:
-    """Return the process's places for clients."""
-    return Caps(total=limits.connections, per_client=limits.connections_per_client)
-
-
-def tcp_options(limits: Limits) -> TcpOptions:
-    """Return how dead peers are found, on both sides of the proxy."""
-    return TcpOptions(
-        idle=limits.keepalive_idle,
-        interval=limits.keepalive_interval,
-        count=limits.keepalive_probes,
-        user_timeout=limits.user_timeout,
-    )
-
-
-def dialer_for(
-    policy: Policy, limits: Limits, *, resolver: Resolver | None = None, ca_file: Path | None = None
-) -> Dialer:
-    """Return the only way out of a site: nothing is dialled that `policy` has not judged."""
-    return Dialer(
-        judge=policy.judge,
-        resolver=resolver or SystemResolver(),
-        verify_context=verifying_context(ca_file),
-        open_context=open_context(),
-        connect_timeout=limits.connect_timeout,
-        options=tcp_options(limits),
-    )
-
-
-class ServingCertificate:
-    """The certificate of a mode, and the TLS context made of it at the last (re)load."""
-
-    def __init__(self, certificate: Certificate, names: Sequence[str], folder: Path) -> None:
-        self._certificate = certificate
-        self._names = names
-        self._folder = folder
-        self._context = self._load()
-
-    def __call__(self) -> ssl.SSLContext:
-        """Return the context of the moment."""
-        return self._context
-
-    def reload(self) -> None:
-        """Load the files again for connections from now on. Raises `CertificateProblem`."""
-        self._context = self._load()
-
-    def _load(self) -> ssl.SSLContext:
-        certificate = self._certificate
-        if isinstance(certificate, CertificateFiles):
-            context = server_context(certificate.cert_file, certificate.key_file)
-        elif certificate == "local":
-            made = local_certificate(self._folder, self._names, datetime.now(UTC))
-            logger.info("Clients must trust the local CA in %s", made.ca_file)
-            context = server_context(made.cert_file, made.key_file)
-        else:
-            raise CertificateProblem(
-                "certificate: acme is not there yet in this version; write `certificate: local` "
-                "for a private CA, or name files: {cert_file: …, key_file: …}."
-            )
-        remember_server_name(context)
-        return context
 
 
 def serve_main(settings: Settings) -> int:
@@ -167,6 +42,7 @@ def serve_main(settings: Settings) -> int:
     main = settings.main
     if main is None:
         raise ValueError("the main host is not configured")
+    configure(settings.log.format)
     if (problem := check_root(main.client.root)) is not None:
         logger.warning("%s", problem)
     own = own_addresses(address.address for address in main.listen)
@@ -179,6 +55,7 @@ def serve_main(settings: Settings) -> int:
 
 def serve_uap(settings: Settings, region: str) -> int:
     """Run `exoproxy uap` for a region until a signal ends it; returns the exit code."""
+    configure(settings.log.format)
     part = region_of(settings, region)
     if settings.uap is None:
         raise ValueError("the UAP is not configured")
@@ -197,7 +74,6 @@ def _run(
     names: Sequence[str],
     serves: Callable[[str], bool],
 ) -> int:
-    configure(settings.log.format)
     silence_broken_server_names()
     try:
         folder = state_dir(settings) / "local" / names[0]

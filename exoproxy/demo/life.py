@@ -33,7 +33,7 @@ from exoproxy.net.sockets import ListenError
 from exoproxy.net.tls import remember_server_name
 from exoproxy.ops.access import AccessLog
 from exoproxy.ops.log import configure
-from exoproxy.service import Server, dialer_for
+from exoproxy.server import Server, dialer_for
 from exoproxy.settings.load import load
 from exoproxy.settings.model import Settings
 from exoproxy.sites import cloud_proxy, instance_policy, main_site, region_of, uap_site

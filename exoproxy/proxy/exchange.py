@@ -8,7 +8,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from exoproxy.errors import Internal, Overloaded, ProxyError, UpstreamAnswer
+from exoproxy.errors import Internal, Overloaded, ProxyError, UpstreamAnswer, UpstreamClosed
 from exoproxy.proxy.compress import Compressor, compressor_for
 from exoproxy.proxy.decision import Forward
 from exoproxy.proxy.outbound import Outbound
@@ -33,7 +33,6 @@ class Exchange:
     """A request on its way to an upstream, and the answer on its way back."""
 
     __slots__ = (
-        "_answered",
         "_compressor",
         "_dialling",
         "_engine",
@@ -77,7 +76,6 @@ class Exchange:
         self._dialling: asyncio.Task[None] | None = None
         self._waiting = b""
         self._request_done = False
-        self._answered = False
         self._interims = 0
         self._compressor: Compressor | None = None
         self._over = False
@@ -202,7 +200,6 @@ class Exchange:
 
     def answer(self, head: ResponseHead, framing: Framing, content: bytes, done: bool) -> None:
         """Pass the head on with the first content; its framing is written anew."""
-        self._answered = True
         forward, fields = self._forward, self._forward.edit_response(head)
         if done and framing.kind is not Kind.NONE:
             framing = Framing(Kind.LENGTH, len(content))
@@ -231,7 +228,8 @@ class Exchange:
     def failed(self, error: ProxyError, *, untouched: bool) -> None:
         """Try once more on a new connection where that is safe, else tell the client."""
         outbound, self._outbound = self._outbound, None
-        if untouched and self._repeatable and outbound is not None and outbound.reused:
+        closed = untouched and isinstance(error, UpstreamClosed)
+        if closed and self._repeatable and outbound is not None and outbound.reused:
             # The upstream closed a kept connection as the request was on its way; it has not
             # answered a byte, and sending the request again has no effect of its own.
             self._dial()

@@ -20,7 +20,7 @@ HOUSE = (
     # What gives the engine files and contexts, and what observes it.
     {"client", "certs", "ops"},
     {"main", "uap", "redirect"},
-    {"sites"},
+    {"sites", "server"},
     {"service", "explain"},
     {"demo", "check", "live"},
     {"cli"},

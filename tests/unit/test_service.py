@@ -1,90 +1,16 @@
-"""A process's life as far as it needs no process: certificates, sockets, values handed on."""
+"""A process's life as far as it needs no process: what it can not start with, and sockets."""
 
-import asyncio
 import contextlib
 import socket
-import ssl
 from collections.abc import Callable
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
-from authority import Authority
 from exoproxy import service
-from exoproxy.certs.context import CertificateProblem
-from exoproxy.errors import TargetNotAllowed
-from exoproxy.net.dial import Address, Upstream
-from exoproxy.rules.egress import Policy
-from exoproxy.service import ServingCertificate, caps_of, dialer_for, serve_uap, tcp_options
+from exoproxy.service import serve_uap
 from exoproxy.settings.limits import Limits
 from exoproxy.settings.model import Settings
-from exoproxy.settings.sites import CertificateFiles
-
-
-def test_limits_reach_the_sockets() -> None:
-    """Caps and keep-alive are those configured."""
-    limits = Limits(
-        connections=7,
-        connections_per_client=3,
-        keepalive_idle=61,
-        keepalive_interval=16,
-        keepalive_probes=5,
-        user_timeout=121,
-    )
-    options, caps = tcp_options(limits), caps_of(limits)
-
-    assert (options.idle, options.interval, options.count) == (61, 16, 5)
-    assert options.user_timeout == 121
-    assert (caps.total, caps.per_client) == (7, 3)
-
-
-async def test_nothing_is_dialled_unjudged() -> None:
-    """The dialler has the site's policy, whatever the resolver says."""
-
-    class Resolver:
-        async def resolve(self, host: str) -> tuple[Address, ...]:
-            return (ip_address("127.0.0.1"),)
-
-        def forget(self, host: str) -> None:
-            pass
-
-    policy = Policy(networks=(), public=True)
-    dialer = dialer_for(policy, Limits(), resolver=Resolver())
-    for host in ("rebound.example", "127.0.0.1"):
-        with pytest.raises(TargetNotAllowed):
-            await dialer.dial(Upstream("https", host, 443, verify=True), asyncio.Protocol)
-
-
-def test_a_local_certificate_is_made(tmp_path: Path) -> None:
-    """`certificate: local` needs nothing but a folder."""
-    certificate = ServingCertificate("local", ["my.example.org"], tmp_path / "local")
-
-    assert isinstance(certificate(), ssl.SSLContext)
-    assert any((tmp_path / "local").iterdir())
-
-
-def test_a_certificate_is_swapped(tmp_path: Path) -> None:
-    """After a reload, connections get another context; until then, the one there was."""
-    certificate = ServingCertificate("local", ["my.example.org"], tmp_path / "local")
-    before = certificate()
-    assert certificate() is before
-    certificate.reload()
-
-    assert certificate() is not before
-
-
-def test_a_broken_reload_changes_nothing(tmp_path: Path) -> None:
-    """The old certificate goes on being served."""
-    pem = Authority(tmp_path).issue("my.example.org")
-    files = CertificateFiles(cert_file=pem, key_file=pem)
-    served = ServingCertificate(files, ["my.example.org"], tmp_path)
-    before = served()
-    pem.write_text("broken")
-    with pytest.raises(CertificateProblem):
-        served.reload()
-
-    assert served() is before
 
 
 def region(**keys: object) -> Settings:
