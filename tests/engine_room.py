@@ -4,6 +4,7 @@ The sockets are real and the site decides nothing: it sends every request to the
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
@@ -48,8 +49,8 @@ class Straight:
 
     name = "straight"
 
-    def __init__(self, port: int) -> None:
-        self._upstream = Upstream("http", NAME, port, verify=False)
+    def __init__(self, port: int, scheme: str) -> None:
+        self._upstream = Upstream(scheme, NAME, port, verify=False)
 
     def decide(self, request: RequestHead, peer: Peer) -> Decision:
         return Forward(
@@ -66,12 +67,20 @@ class Straight:
 class Room:
     """An engine between a test's clients and its upstream. Its clock stands until `at` turns it."""
 
-    def __init__(self, engine: Engine, caps: Caps, instance: Instance, port: int) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        caps: Caps,
+        instance: Instance,
+        port: int,
+        trust: ssl.SSLContext | None,
+    ) -> None:
         self.engine = engine
         self.caps = caps
         self.upstream = instance
         self.records: list[Record] = []
         self._port = port
+        self._trust = trust
         self._began = engine.now
         self._clients: list[End] = []
 
@@ -82,8 +91,10 @@ class Room:
         await settled()
 
     async def connect(self) -> End:
-        """Return a client's connection, which is plain."""
-        client = End(*await asyncio.open_connection(str(LOOPBACK), self._port, limit=BUFFER))
+        """Return a client's connection."""
+        tls = {} if self._trust is None else {"ssl": self._trust, "server_hostname": NAME}
+        opened = asyncio.open_connection(str(LOOPBACK), self._port, limit=BUFFER, **tls)
+        client = End(*await opened)
         self._clients.append(client)
         await until(lambda: len(self.engine.inbounds) == len(self._clients))
         return client
@@ -118,12 +129,17 @@ async def engine_room(
     judge: Callable[[Address, int], None] = lambda address, port: None,
     no_name: ProxyError | None = None,
     connector: Connector | None = None,
+    upstream_tls: ssl.SSLContext | None = None,
+    client_tls: ssl.SSLContext | None = None,
     **limits: Any,
 ) -> AsyncIterator[Room]:
-    """Open a room; keywords are limits. Fails where something is left when all have gone."""
+    """Open a room; keywords are limits. Fails where something is left when all have gone.
+
+    With contexts of servers, the upstream speaks TLS, or the engine does to its clients.
+    """
     caps = Caps(total=100, per_client=100)
     records: list[Record] = []
-    async with upstream(str(LOOPBACK)) as instance:
+    async with upstream(str(LOOPBACK), context=upstream_tls) as instance:
         dialer = Dialer(
             judge=judge,
             resolver=Names(no_name),
@@ -131,12 +147,13 @@ async def engine_room(
             open_context=open_context(),
             connector=connector,
         )
-        engine = Engine(Straight(instance.port), dialer, Limits(**limits), records.append)
+        scheme = "http" if upstream_tls is None else "https"
+        engine = Engine(Straight(instance.port, scheme), dialer, Limits(**limits), records.append)
         sock = open_socket(LOOPBACK, 0)
         port = sock.getsockname()[1]
-        acceptor = Acceptor(sock, context=lambda: None, factory=engine.accept, caps=caps)
+        acceptor = Acceptor(sock, context=lambda: client_tls, factory=engine.accept, caps=caps)
         acceptor.start()
-        room = Room(engine, caps, instance, port)
+        room = Room(engine, caps, instance, port, None if client_tls is None else open_context())
         room.records = records
         try:
             yield room

@@ -1,9 +1,15 @@
 """An upstream's connection: how long it may be silent, and how long it is kept."""
 
+import asyncio
+import os
+import socket
+from pathlib import Path
+
 import pytest
 
+from authority import Authority
 from engine_room import NAME, engine_room
-from peers import answer, code_of, request, status_of
+from peers import answer, code_of, request, status_of, until
 
 ANSWER, CONTENT, KEPT = 300, 300, 55
 
@@ -82,3 +88,37 @@ async def test_bytes_nobody_asked_for() -> None:
         second.send(answer(b"second"))
 
         assert (await client.message()).content == b"second"
+
+
+@pytest.mark.parametrize("goodbye", [True, False])
+async def test_end_of_an_answer_waits_for_a_slow_client(goodbye: bool, tmp_path: Path) -> None:
+    """A TLS upstream that sends the rest and closes is heard to its end, however slow the client.
+
+    With TLS's own goodbye before the FIN or without: the answer says itself when it is complete.
+    """
+    piece = 50_000
+    async with engine_room(upstream_tls=Authority(tmp_path).serve(NAME)) as room:
+        client, there = await room.asked()
+        client.writer.transport.pause_reading()
+        there.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        (outbound,) = room.engine.outbounds
+        count = 0
+        while outbound.transport.is_reading():
+            there.send(b"%x\r\n%b\r\n" % (piece, bytes(piece)))
+            count += 1
+            await asyncio.sleep(0.01)
+        there.send(b"%x\r\n%b\r\n0\r\n\r\n" % (piece, bytes(piece)))
+        await there.sent()
+        await asyncio.sleep(0.05)
+        with socket.socket(fileno=os.dup(there.socket.fileno())) as connection:
+            if goodbye:
+                there.writer.close()
+                await asyncio.sleep(0.05)
+            connection.shutdown(socket.SHUT_WR)
+        await asyncio.sleep(0.05)
+        client.writer.transport.resume_reading()
+        got = await client.message()
+        await until(lambda: room.records)
+
+        assert len(got.content) == (count + 1) * piece
+        assert room.codes() == [(200, "")]
