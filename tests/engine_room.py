@@ -92,7 +92,9 @@ class Room:
 
     async def connect(self) -> End:
         """Return a client's connection."""
-        tls = {} if self._trust is None else {"ssl": self._trust, "server_hostname": NAME}
+        tls: dict[str, Any] = (
+            {} if self._trust is None else {"ssl": self._trust, "server_hostname": NAME}
+        )
         opened = asyncio.open_connection(str(LOOPBACK), self._port, limit=BUFFER, **tls)
         client = End(*await opened)
         self._clients.append(client)
