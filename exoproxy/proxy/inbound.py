@@ -34,6 +34,7 @@ class Inbound(asyncio.Protocol):
         "_serving",
         "_slot",
         "_turn",
+        "_unread",
         "_unwritten",
         "deadline",
         "engine",
@@ -59,6 +60,8 @@ class Inbound(asyncio.Protocol):
         self._unwritten = 0
         # All is answered, and only the client's close is awaited.
         self._lingering = False
+        # What the client sent is not read to its end, and may still be on its way.
+        self._unread = False
         self._discarded = 0
 
     # What the transport says.
@@ -120,7 +123,9 @@ class Inbound(asyncio.Protocol):
         if self._turn is not None:
             self.content_due()
             self._turn.resume_response()
-        elif not self._lingering:
+        elif self._lingering:
+            self._close()
+        else:
             self._await_next()
 
     # Time.
@@ -238,8 +243,7 @@ class Inbound(asyncio.Protocol):
             self._linger()
         else:
             self._lingering = True
-            self.deadline = self.engine.now + self.engine.limits.linger_timeout
-            self.transport.close()
+            self._close()
 
     def give_away(self) -> tuple[asyncio.Transport, bytes]:
         """Leave the connection to a tunnel; return it with the bytes that came early."""
@@ -273,13 +277,23 @@ class Inbound(asyncio.Protocol):
         (RFC 9112 section 9.6). TLS does the same by itself: its close waits for the client's.
         """
         self._pending = b""
-        self._lingering = True
-        self.deadline = self.engine.now + self.engine.limits.linger_timeout
+        self._lingering = self._unread = True
         self.resume_reading()
-        if not self.transport.can_write_eof():
-            self.transport.close()
-        elif not self.transport.is_closing():
+        self._close()
+
+    def _close(self) -> None:
+        """Close once all is written: TLS gives a client only seconds for the rest."""
+        if self.transport.is_closing():
+            return
+        if self.transport.get_write_buffer_size():
+            # So `resume_writing` is called when nothing is left, and `timed_out` looks until then.
+            self.transport.set_write_buffer_limits(high=0)
+            return
+        self.deadline = self.engine.now + self.engine.limits.linger_timeout
+        if self._unread and self.transport.can_write_eof():
             self.transport.write_eof()
+        else:
+            self.transport.close()
 
     def _discard(self, data: bytes) -> None:
         self._discarded += len(data)

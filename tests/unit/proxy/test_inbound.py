@@ -1,11 +1,13 @@
 """A client's connection: how long its parts may take, and how it ends. Cases 121 to 126."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
-from engine_room import NAME, engine_room, settled
-from peers import answer, code_of, request, status_of
+from authority import Authority
+from engine_room import NAME, Room, engine_room, settled
+from peers import End, answer, code_of, request, status_of, until
 
 GET = request(NAME)
 PUT = request(NAME, (b"Content-Length", b"10"), line=b"PUT /image HTTP/1.1")
@@ -134,6 +136,66 @@ async def stalled(writer: asyncio.StreamWriter) -> None:
     while (left := writer.transport.get_write_buffer_size()) != before:
         before = left
         await asyncio.sleep(0.05)
+
+
+# The end of an answer that the client takes slowly.
+
+
+async def unread_answer(room: Room, client: End, there: End) -> int:
+    """Answer more than the client's kernel takes, all at once at the end; return how much."""
+    client.stop_taking()
+    (inbound,) = room.engine.inbounds
+    there.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    size = 0
+    while inbound.transport.get_write_buffer_size() < 100_000:
+        there.send(b"c350\r\n%b\r\n" % bytes(50_000))
+        size += 50_000
+        await asyncio.sleep(0.01)
+    there.send(b"30d40\r\n%b\r\n0\r\n\r\n" % bytes(200_000))
+    await until(lambda: room.records)
+    return size + 200_000
+
+
+async def test_122_client_that_takes_all_and_stays() -> None:
+    """Once it has caught up, its time to close begins; it has no more than others."""
+    async with engine_room() as room:
+        client, there = await room.asked(PUT)
+        size = await unread_answer(room, client, there)
+        client.take_again()
+        got = await client.message()
+        await room.at(LINGER - 1)
+        still_open = room.caps.open
+        await room.at(LINGER)
+
+        assert len(got.content) == size
+        assert (still_open, room.caps.open) == (1, 0)
+
+
+async def test_124_last_answer_waits_for_a_slow_client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TLS gives a client seconds to say goodbye; they begin when it has taken the answer."""
+    monkeypatch.setattr("exoproxy.net.transport._TLS_SHUTDOWN", 0.05)
+    async with engine_room(client_tls=Authority(tmp_path).serve(NAME)) as room:
+        client, there = await room.asked(request(NAME, (b"Connection", b"close")))
+        size = await unread_answer(room, client, there)
+        await asyncio.sleep(0.1)
+        await room.at(CONTENT - 1)
+        client.take_again()
+
+        assert len((await client.message()).content) == size
+
+
+async def test_124_last_answer_waits_for_nobody_who_takes_nothing() -> None:
+    """The wait for a slow client is as long as in the middle of an answer."""
+    async with engine_room() as room:
+        client, there = await room.asked(request(NAME, (b"Connection", b"close")))
+        await unread_answer(room, client, there)
+        await room.at(CONTENT - 1)
+        still_open = room.caps.open
+        await room.at(CONTENT)
+
+        assert (still_open, room.caps.open) == (1, 0)
 
 
 # After a refusal.
