@@ -139,8 +139,9 @@ class Exchange:
         forward, method = self._forward, self._request.method
         fields = forward.fields + UPGRADE if self._upgrade else forward.fields
         outbound.begin(self, method, forward.target, fields, self._framing)
-        outbound.send(content, self._request_done)
+        # First of all: what is sent now may be enough to have the client wait again.
         self._stream.resume_request()
+        outbound.send(content, self._request_done)
 
     # What the client's side says (Responder).
 

@@ -1,13 +1,17 @@
 """One forwarded request: what its client gets when there is no way to the upstream. Case 116."""
 
+import asyncio
 import errno
+import socket
+from collections.abc import Sequence
 
 import pytest
+from aiohappyeyeballs import AddrInfoType
 
-from engine_room import NAME, attempts, engine_room, settled
+from engine_room import NAME, Room, attempts, engine_room, settled
 from exoproxy.errors import TargetNotAllowed, UpstreamName
 from exoproxy.net.dial import Address
-from peers import code_of, request, status_of
+from peers import End, code_of, request, status_of
 
 
 async def test_116_name_without_an_address() -> None:
@@ -87,3 +91,46 @@ async def test_116_client_leaves_while_its_upstream_is_dialled() -> None:
         assert room.engine.pool.in_use() == 0
         assert room.codes() == [(0, "client-gone")]
     assert len(asked) == 1
+
+
+# An upstream that takes nothing.
+
+UPLOAD = request(NAME, (b"Content-Length", b"100000000"), line=b"PUT /image HTTP/1.1")
+
+
+async def buffered(room: Room, client: End) -> int:
+    """Upload 30 MB and return how much of it waits in the engine."""
+    for _ in range(30):
+        client.send(bytes(1_000_000))
+        await asyncio.sleep(0.005)
+    (outbound,) = room.engine.outbounds
+    return outbound.transport.get_write_buffer_size()
+
+
+async def test_content_that_came_while_its_upstream_was_dialled() -> None:
+    """It fills the buffer at once, and the client has to wait all the same."""
+    connector = Late()
+    async with engine_room(connector=connector, buffer_low=1024, buffer_high=2048) as room:
+        client = await room.connect()
+        client.send(UPLOAD + bytes(250_000))
+        await settled()
+        connector.go.set()
+        there = await room.upstream.accepted()
+        there.stop_taking()
+
+        assert await buffered(room, client) < 1_000_000
+
+
+class Late:
+    """A connector that waits for the test; what it connects sends little at a time."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+
+    async def __call__(self, addresses: Sequence[AddrInfoType]) -> socket.socket:
+        await self.go.wait()
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, addresses[0][4])
+        return sock
