@@ -11,7 +11,7 @@ import ssl
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 from messages import Message, read_message
 
@@ -86,6 +86,14 @@ class End:
             except ssl.SSLError as error:
                 return f"TLS: {error.reason}"
         return "FIN"
+
+    def stop_taking(self) -> None:
+        """Leave what comes in the kernel."""
+        cast(asyncio.Transport, self.writer.transport).pause_reading()
+
+    def take_again(self) -> None:
+        """Take what has come, and what comes."""
+        cast(asyncio.Transport, self.writer.transport).resume_reading()
 
     def finish(self) -> None:
         """Send FIN; go on listening. Not over TLS."""

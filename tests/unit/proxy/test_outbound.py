@@ -4,7 +4,6 @@ import asyncio
 import os
 import socket
 from pathlib import Path
-from typing import cast
 
 import pytest
 
@@ -100,8 +99,7 @@ async def test_end_of_an_answer_waits_for_a_slow_client(goodbye: bool, tmp_path:
     piece = 50_000
     async with engine_room(upstream_tls=Authority(tmp_path).serve(NAME)) as room:
         client, there = await room.asked()
-        reading = cast(asyncio.Transport, client.writer.transport)
-        reading.pause_reading()
+        client.stop_taking()
         there.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         (outbound,) = room.engine.outbounds
         count = 0
@@ -118,7 +116,7 @@ async def test_end_of_an_answer_waits_for_a_slow_client(goodbye: bool, tmp_path:
                 await asyncio.sleep(0.05)
             connection.shutdown(socket.SHUT_WR)
         await asyncio.sleep(0.05)
-        reading.resume_reading()
+        client.take_again()
         got = await client.message()
         await until(lambda: room.records)
 
