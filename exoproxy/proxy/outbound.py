@@ -223,6 +223,9 @@ class Outbound(asyncio.Protocol):
         """Let go of the exchange: keep the connection where nothing speaks against it."""
         self._exchange = self._body = None
         self.deadline = math.inf
+        if self.transport.get_write_buffer_size():
+            # An answer that came before its request was taken: what is left is not sent any more.
+            self._request_sent = False
         reusable = self._keep and self._request_sent and not body.rest
         if not reusable or self.transport.is_closing():
             self._close()

@@ -11,7 +11,7 @@ from aiohappyeyeballs import AddrInfoType
 from engine_room import NAME, Room, attempts, engine_room, settled
 from exoproxy.errors import TargetNotAllowed, UpstreamName
 from exoproxy.net.dial import Address
-from peers import End, code_of, request, status_of
+from peers import End, answer, code_of, request, status_of
 
 
 async def test_116_name_without_an_address() -> None:
@@ -119,6 +119,31 @@ async def test_content_that_came_while_its_upstream_was_dialled() -> None:
         there.stop_taking()
 
         assert await buffered(room, client) < 1_000_000
+
+
+async def test_connection_whose_upstream_takes_nothing_is_not_kept() -> None:
+    """Answers alone make no room: what an upstream left lying would hold up the next content."""
+    put = request(NAME, line=b"PUT /image HTTP/1.1", content=bytes(60_000))
+    connector = Late()
+    connector.go.set()
+    async with engine_room(connector=connector, buffer_low=1024, buffer_high=2048) as room:
+        client = await room.connect()
+        client.send(put)
+        first = await room.upstream.accepted()
+        first.stop_taking()
+        await asyncio.sleep(0.05)
+        requests = 1
+        # The kernel takes some.
+        while room.upstream.count == 1 and requests < 5:
+            first.send(answer())
+            await client.message()
+            client.send(put)
+            requests += 1
+            await asyncio.sleep(0.05)
+        first.take_again()
+
+        assert room.upstream.count == 2
+        assert await first.ended() == "RST"
 
 
 class Late:
