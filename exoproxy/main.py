@@ -41,10 +41,12 @@ HOST_FIELD: Final = b"exo-proxy-orig-host"
 PORT_FIELD: Final = b"exo-proxy-orig-port"
 # As longest a DNS name, or an IPv6 address in brackets.
 LONGEST_HOST: Final = 256
+LONGEST_PORT: Final = 5
 PORT: Final = re.compile(rb"[1-9][0-9]{0,4}")
 SLASHES: Final = re.compile(rb"/{2,}")
 BROKEN_ENCODING: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 ALLOW: Final = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+NO_PORT: Final = "The target's port is not a number from 1 to 65535."
 CONTROL_HINT: Final = (
     "The Exosphere client sets these fields; cloudCorsProxyUrl in its config.js names this path."
 )
@@ -173,6 +175,9 @@ class MainSite:
                 "exo-proxy-orig-port must each come once.",
                 hint=CONTROL_HINT,
             )
+        # What is asked for is remembered, so its size has to be known.
+        if len(ports[0]) > LONGEST_PORT:
+            raise BadRequest(NO_PORT, hint=CONTROL_HINT)
         route = self._route(hosts[0], ports[0])
         if isinstance(route, ProxyError):
             raise route.anew()
@@ -193,7 +198,7 @@ class MainSite:
 
 def _judged(host: bytes, port: bytes, proxy: CloudProxy) -> Route:
     if PORT.fullmatch(port) is None or int(port) > 65535:
-        raise BadRequest("The target's port is not a number from 1 to 65535.", hint=CONTROL_HINT)
+        raise BadRequest(NO_PORT, hint=CONTROL_HINT)
     try:
         text = host.decode("ascii").lower()
     except UnicodeDecodeError:

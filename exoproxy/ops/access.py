@@ -89,10 +89,12 @@ class AccessLog:
             f'"status":{record.status},"code":"{record.code}","detail":{_quoted(record.detail)},'
             f'"upstream":"{to}","reused":{_BOOL[record.reused]},"tunnel":{_BOOL[record.tunnel]},'
             f'"received":{record.received},"sent":{record.sent},"seconds":{seconds:.6f},'
-            f'"agent":{_agent(agent)}}}\n'
+            f'"agent":{_agent(agent[:LONGEST_AGENT])}}}\n'
         )
 
 
+# One byte more than is shown, so that what is cut off shows.
+LONGEST_AGENT = 257
 _BOOL = {True: "true", False: "false"}
 
 

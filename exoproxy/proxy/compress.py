@@ -34,6 +34,8 @@ from exoproxy.wire.head import RequestHead, ResponseHead
 # Below this, the fields that announce the encoding outweigh what it saves.
 LEAST: Final = 256
 LEVEL: Final = 1
+# Bytes of an Accept-Encoding above which it is not looked at; browsers send 23.
+LONGEST_LIST: Final = 512
 
 TEXTUAL: Final = (b"text/", b"application/json", b"application/xml", b"application/javascript")
 # Events must arrive one by one, and a browser is all that reads them.
@@ -143,7 +145,9 @@ def compressor_for(request: RequestHead, head: ResponseHead, framing: Framing) -
     if b"content-encoding" in fields or (known and framing.length < LEAST):
         return None
     accept, content_type = request.fields.get(b"accept-encoding"), fields.get(b"content-type")
-    if accept is None or content_type is None or head.status == 206:
+    if accept is None or len(accept) > LONGEST_LIST:
+        return None
+    if content_type is None or head.status == 206:
         return None
     content_type = content_type.lower()
     if not content_type.startswith(TEXTUAL) or content_type.startswith(NEVER):

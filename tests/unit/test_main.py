@@ -25,6 +25,7 @@ from exoproxy.rules.egress import AllowList, Policy
 from exoproxy.rules.forwarded import pseudonym_of
 from exoproxy.wire.fields import Field
 from heads import answer, peer, request
+from memory import left_by
 
 NAME = "my.example.org"
 OWN = f"https://{NAME}"
@@ -236,6 +237,17 @@ def test_malformed_control_fields_are_refused(site: MainSite, fields: list[str])
 
     assert caught.value.status == 400
     assert "evil" not in caught.value.sentence + caught.value.hint
+
+
+def test_nothing_large_is_remembered(site: MainSite) -> None:
+    """Judged targets are kept; a port of 30 KB, which is none, would be kept with them."""
+
+    def ask(number: int) -> None:
+        fields = [TARGET[0], f"exo-proxy-orig-port: {number:030000}"]
+        with pytest.raises(BadRequest):
+            decide(site, "GET /proxy/v3", *fields)
+
+    assert left_by(ask) < 2**20
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from exoproxy.proxy.record import Record
 from exoproxy.settings.model import Log
 from exoproxy.wire.head import RequestHead
 from heads import peer, request
+from memory import left_by
 
 CANARY = "k4n4rie-5d1f"
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
@@ -249,3 +250,19 @@ async def test_auto_looks_who_reads(terminal: bool) -> None:
     text = await written(record(), form="auto", stream=Stream())
 
     assert text.startswith("{") is not terminal
+
+
+async def test_nothing_large_is_remembered() -> None:
+    """User agents are kept in the form of the log, of which a name of 30 KB shows the beginning."""
+
+    class Dropping(io.StringIO):
+        def write(self, text: str) -> int:
+            return len(text)
+
+    log = AccessLog(Log(format="json"), stream=Dropping())
+
+    def ask(number: int) -> None:
+        log.request(record(request("GET / HTTP/1.1", "Host: a", f"User-Agent: {number:030000}")))
+        log.close()
+
+    assert left_by(ask) < 2**20

@@ -9,6 +9,7 @@ from exoproxy.proxy.compress import LEAST, Compressor, accepted_coding, compress
 from exoproxy.wire.fields import Field
 from exoproxy.wire.framing import CHUNKED, Framing, Kind, response_framing
 from heads import answer, request
+from memory import left_by
 
 WHOLE = b'{"servers": [' + b", ".join(b'{"id": %d}' % number for number in range(20_000)) + b"]}"
 
@@ -120,6 +121,17 @@ def test_encodes_for_those_who_ask(accept: list[str]) -> None:
     assert compressor_for(asked, answer("HTTP/1.1 200 OK", "Content-Type: text/html"), CHUNKED) is (
         None
     )
+
+
+def test_nothing_large_is_remembered() -> None:
+    """What common lists of codings come to is kept; a list of 30 KB is not even read."""
+    head = answer("HTTP/1.1 200 OK", "Content-Type: text/html")
+
+    def ask(number: int) -> None:
+        asked = request("GET / HTTP/1.1", "Host: a", f"Accept-Encoding: gzip, {number:030000}")
+        assert compressor_for(asked, head, CHUNKED) is None
+
+    assert left_by(ask) < 2**20
 
 
 def test_leaves_small_answers_alone() -> None:
