@@ -28,7 +28,6 @@ class Inbound(asyncio.Protocol):
         "_discarded",
         "_lingering",
         "_pending",
-        "_pressed",
         "_reader",
         "_reading",
         "_serving",
@@ -39,6 +38,7 @@ class Inbound(asyncio.Protocol):
         "deadline",
         "engine",
         "peer",
+        "pressed",
         "transport",
     )
 
@@ -56,7 +56,7 @@ class Inbound(asyncio.Protocol):
         self._serving = False
         self._reading = True
         # The client doesn't take what is written; `_unwritten` bytes were left when last seen.
-        self._pressed = False
+        self.pressed = False
         self._unwritten = 0
         # All is answered, and only the client's close is awaited.
         self._lingering = False
@@ -83,7 +83,7 @@ class Inbound(asyncio.Protocol):
             turn.take(data)
         elif self._lingering:
             self._discard(data)
-        elif turn is not None or self._pressed:
+        elif turn is not None or self.pressed:
             self._pending += data
             if len(self._pending) > self.engine.limits.request_head:
                 self.stop_reading()
@@ -110,7 +110,7 @@ class Inbound(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client reads slowly."""
-        self._pressed = True
+        self.pressed = True
         self._unwritten = self.transport.get_write_buffer_size()
         self.deadline = self.engine.now + self.engine.limits.body_timeout
         if self._turn is not None:
@@ -118,7 +118,7 @@ class Inbound(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """The client has caught up."""
-        self._pressed = False
+        self.pressed = False
         self.deadline = math.inf
         if self._turn is not None:
             self.content_due()
@@ -133,14 +133,14 @@ class Inbound(asyncio.Protocol):
     def content_due(self) -> None:
         """Expect progress of the request's content, unless something else is the slow one."""
         if self._turn is not None and self._turn.wants_content:
-            if self._reading and not self._pressed:
+            if self._reading and not self.pressed:
                 self.deadline = self.engine.now + self.engine.limits.body_timeout
-        elif not self._pressed:
+        elif not self.pressed:
             self.deadline = math.inf
 
     def timed_out(self) -> None:
         """Do what is due: called by the engine's sweeper when `deadline` has passed."""
-        if self._pressed:
+        if self.pressed:
             self._judge_slow_reader()
         elif self._turn is not None:
             self._turn.timed_out()
@@ -171,7 +171,7 @@ class Inbound(asyncio.Protocol):
     def _serve(self, data: bytes) -> None:
         """Answer the requests in `data`, until one has to wait."""
         self._serving = True
-        while data and self._turn is None and not (self._pressed or self._lingering):
+        while data and self._turn is None and not (self.pressed or self._lingering):
             begun = self._reader.started
             try:
                 head = self._reader.feed(data)
@@ -263,10 +263,10 @@ class Inbound(asyncio.Protocol):
     # The end.
 
     def _await_next(self) -> None:
-        if not self._pressed:
+        if not self.pressed:
             self.deadline = self.engine.now + self.engine.limits.idle_timeout
         self.resume_reading()
-        if self._pending and not self._serving and not self._pressed:
+        if self._pending and not self._serving and not self.pressed:
             data, self._pending = self._pending, b""
             self._serve(data)
 

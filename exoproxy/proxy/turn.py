@@ -232,12 +232,19 @@ class Turn:
         if content:
             lines.append(chunk(content) if self._chunked else content)
         self._connection.write(b"".join(lines))
+        self._hold_back()
 
     def content(self, content: bytes) -> None:
         """Send more content."""
         if not self._over:
             self._record.sent += len(content)
             self._connection.write(chunk(content) if self._chunked else content)
+            self._hold_back()
+
+    def _hold_back(self) -> None:
+        """Pause who answers, even if the client was slow before there was anybody to pause."""
+        if self._connection.pressed and self._responder is not None:
+            self._responder.pause_response()
 
     def end(self) -> None:
         """The answer is complete: the connection's next request may come."""
