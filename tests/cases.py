@@ -26,14 +26,15 @@ note       why, where neither the name nor the source says it
 Verdicts:
 
 accept     it is passed on. `forwarded` and `delivered` are compared message by message: the first
-           line, the fields in their order and the content byte by byte; how the content is framed
-           as length or chunked, but not where chunks end
+           line, the fields in their order and the content byte by byte; of a request also whether
+           it is framed by length or by chunks, but never where chunks end
 reject     it breaks the grammar or the framing. A request is answered with `status` and `code` and
            the connection is closed; no upstream ever sees a complete request. A response becomes a
            502 and its connection is closed
 refuse     the grammar is right, but we don't serve it: we answer `status` by ourselves and nothing
            is forwarded
-cut        the input ends too early. The other side must notice: its message is never completed
+cut        the input ends too early, or turns out to be broken after its head has gone on. The other
+           side must notice: its message is never completed. With a `status`, nothing has gone on
 tunnel     the upgrade succeeds. `forwarded` and `delivered` are one head each, with the bytes of
            the tunnel behind it
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from exoproxy.errors import UpstreamAnswer
+from exoproxy.settings.limits import Limits
 from exoproxy.wire.fields import Fields
 from exoproxy.wire.framing import (
     BodyReader,
@@ -22,8 +23,10 @@ from exoproxy.wire.upgrade import asks_for_websocket
 from messages import FRAMING_FIELDS, Field, Message
 
 REQUEST_LIMITS = HeadLimits()
-# Upstreams are believed with larger heads than clients: JupyterHub's cookies pass.
-RESPONSE_LIMITS = HeadLimits(field=256 * 1024, head=256 * 1024, fields=1000)
+_LIMITS = Limits()
+RESPONSE_LIMITS = HeadLimits(
+    field=_LIMITS.response_field, head=_LIMITS.response_head, fields=_LIMITS.response_fields
+)
 
 
 @dataclass(slots=True)
