@@ -182,7 +182,7 @@ class Exchange:
         if self._interims > self._engine.limits.interim_responses:
             raise UpstreamAnswer("The server sent too many interim answers.")
         if head.status != 100:
-            self._stream.interim(head.status, head.fields.end_to_end())
+            self._stream.interim(head.status, self._forward.edit_response(head))
         elif self._expects:
             self._expects = False
             self._stream.interim(100, [])

@@ -28,9 +28,10 @@ from exoproxy.wire.target import DEFAULT_PORTS, Authority, Target, parse_authori
 FIELD_LINES: Final = rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+"
 # The same without `_`, which a request's names rarely hold: asking each name costs 8 µs for 18.
 PLAIN_FIELD_LINES: Final = FIELD_LINES.replace(b"_", b"")
-# Methods are case-sensitive, and every registered one is upper-case (RFC 9110 section 9.1). A
-# target is any visible ASCII but `#`: browsers leave more unencoded than RFC 3986 allows.
-REQUEST_LINE: Final = rb"([A-Z][A-Z_-]*+) ([\x21\x22\x24-\x7e]++) HTTP/1\.([01])\r\n"
+# Methods are case-sensitive, and every registered one is upper-case and at most 17 letters long
+# (RFC 9110 section 9.1). A target is any visible ASCII but `#`: browsers leave more unencoded than
+# RFC 3986 allows.
+REQUEST_LINE: Final = rb"([A-Z][A-Z_-]{0,31}+) ([\x21\x22\x24-\x7e]++) HTTP/1\.([01])\r\n"
 STATUS_LINE: Final = rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*+))?\r\n"
 REQUEST_HEAD: Final = re.compile(REQUEST_LINE + rb"(" + PLAIN_FIELD_LINES + rb")\r\n")
 UNDERSCORED_HEAD: Final = re.compile(REQUEST_LINE + rb"(" + FIELD_LINES + rb")\r\n")
@@ -41,7 +42,7 @@ FIELD: Final = re.compile(rb"([^:]++):[\t ]*+([^\r]*+)\r\n")
 BARE_LINE_END: Final = re.compile(rb"(?<!\r)\n|\r[^\n]")
 OTHER_MAJOR: Final = re.compile(rb"[^ ]+ [^ ]+ HTTP/(?!1\.)[0-9]\.[0-9]\r\n")
 
-# A request line is at least "GET / HTTP/1.1"; the longest method in use has 17 letters.
+# What a request line has besides its target: a method, the version, two spaces.
 LINE_OVERHEAD: Final = 48
 
 

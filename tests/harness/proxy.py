@@ -12,7 +12,7 @@ from exoproxy.net.resolve import SystemResolver
 from exoproxy.net.tls import open_context
 from exoproxy.proxy.decision import Decision, Forward
 from exoproxy.proxy.record import Record
-from exoproxy.service import Server, caps_of
+from exoproxy.server import Server, caps_of
 from exoproxy.settings.limits import Limits
 from exoproxy.wire.fields import Field
 from exoproxy.wire.head import RequestHead, ResponseHead
