@@ -5,7 +5,6 @@ import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 import pytest
 import pytest_asyncio
@@ -13,9 +12,7 @@ import uvloop
 
 from exoproxy.certs.context import server_context
 from exoproxy.certs.local import local_certificate
-from harness.between import Between
-from harness.proxy import Proxy
-from harness.upstream import Upstream
+from harness.between import Between, Tls, running
 
 
 def pytest_asyncio_loop_factories(
@@ -36,13 +33,6 @@ def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     assert errors == []
 
 
-class Tls(NamedTuple):
-    """Contexts of both sides, for the name localhost."""
-
-    server: ssl.SSLContext
-    client: ssl.SSLContext
-
-
 @pytest.fixture(scope="session")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
     """A certificate for localhost by an authority of this run."""
@@ -55,14 +45,5 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
 @pytest_asyncio.fixture
 async def between() -> AsyncIterator[Between]:
     """A proxy of plain connections; after the test nothing may be left of it."""
-    upstream = Upstream(lambda peer, request: None)
-    await upstream.start()
-    proxy = Proxy(upstream.port)
-    try:
-        yield Between(proxy, upstream)
-        await proxy.left_clean()
-    finally:
-        await proxy.stop()
-        await upstream.stop()
-
-    assert asyncio.all_tasks() - {asyncio.current_task()} == set()
+    async with running() as both:
+        yield both
