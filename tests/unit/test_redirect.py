@@ -2,7 +2,7 @@
 
 import pytest
 
-from exoproxy.errors import Misdirected
+from exoproxy.errors import BadRequest, Misdirected
 from exoproxy.proxy.decision import Reply
 from exoproxy.redirect import RedirectSite
 from heads import peer, request
@@ -66,3 +66,15 @@ def test_has_no_cors() -> None:
     site = RedirectSite(serves=SERVED.__contains__, port=443)
 
     assert site.own_fields(None) == []
+
+
+@pytest.mark.parametrize("target", ["/a\rX: y", "/a\nX: y", "/a\r\nX: y", "/a b", "/a\0", "/\x85"])
+def test_112_answer_can_not_be_split(target: str) -> None:
+    """What would begin a field of its own in Location never gets through the reader."""
+    with pytest.raises(BadRequest):
+        location(f"GET {target}", "my.example.org")
+
+
+def test_112_encoded_line_ends_stay_encoded() -> None:
+    """Nothing is decoded on its way into Location."""
+    assert location("GET /a%0d%0aX:y", "my.example.org") == b"https://my.example.org/a%0d%0aX:y"
