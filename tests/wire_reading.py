@@ -62,9 +62,13 @@ def closes(head: RequestHead) -> bool:
 
 
 class RequestsReading:
-    """Reads requests as they come; `ProxyError`s of the wire come out of `feed`."""
+    """Reads requests as they come; `ProxyError`s of the wire come out of `feed`.
 
-    def __init__(self, limits: HeadLimits = REQUEST_LIMITS) -> None:
+    With `upgrades` the first handshake is taken to succeed; what follows it is no request.
+    """
+
+    def __init__(self, limits: HeadLimits = REQUEST_LIMITS, *, upgrades: bool = True) -> None:
+        self._upgrades = upgrades
         self.reading = Reading()
         self._heads = RequestReader(limits)
         self._head: RequestHead | None = None
@@ -108,7 +112,7 @@ class RequestsReading:
             _message(line, head.fields, self._framing, content, upgrade=upgrade)
         )
         self._head = None
-        self._over = upgrade or closes(head)
+        self._over = (upgrade and self._upgrades) or closes(head)
 
 
 def read_requests(pieces: Iterable[bytes], limits: HeadLimits = REQUEST_LIMITS) -> Reading:

@@ -31,9 +31,9 @@ CORPUS = [
 MARKED = b"POST /marked HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nmarked"
 
 
-def read(pieces: Iterable[bytes]) -> tuple[Reading, bool]:
+def read(pieces: Iterable[bytes], *, upgrades: bool = True) -> tuple[Reading, bool]:
     """Return what was read before the first error, and whether there was one."""
-    reader = RequestsReading()
+    reader = RequestsReading(upgrades=upgrades)
     try:
         for piece in pieces:
             reader.feed(piece)
