@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -51,24 +50,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if os.environ.get("CI"):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
-
-
-@pytest.fixture
-def free_port() -> Callable[..., int]:
-    """`free_port(address="127.0.0.1")`: a TCP port that nobody listens on at that address.
-
-    Another process may take it before the test does; a test that can listen on port 0 and ask
-    for the port afterwards should.
-    """
-
-    def find(address: str = "127.0.0.1") -> int:
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        with socket.socket(family) as listener:
-            listener.bind((address, 0))
-            port: int = listener.getsockname()[1]
-            return port
-
-    return find
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -21,6 +20,7 @@ import yaml
 
 from authority import Authority
 from peers import BUFFER, End, Upstream, request, until, upstream
+from ports import free_port
 
 MAIN_NAME = "exosphere.example.org"
 UAP_NAME = "proxy.example.org"
@@ -198,7 +198,7 @@ class Deployment:
 
     def main(self, **settings: Any) -> Site:
         """Start the main host; settings are keys of the file's top, such as `limits`."""
-        port = _free_port()
+        port = free_port()
         root = self._folder / "client"
         root.mkdir(exist_ok=True)
         (root / "index.html").write_text("<!doctype html><title>client</title>", "utf-8")
@@ -215,7 +215,7 @@ class Deployment:
 
     def uap(self, **settings: Any) -> Site:
         """Start the UAP, which reaches the instances 127.0.0.2 and 127.0.0.3."""
-        port = _free_port()
+        port = free_port()
         region = {
             **self._part(UAP_NAME, port, UAP_NAME, f"*.{UAP_NAME}"),
             "subnets": [f"{INSTANCE}/31"],
@@ -240,10 +240,3 @@ class Deployment:
         process, output = self._start(*command, "--config", str(file), says="Serving")
         trust = ssl.create_default_context(cafile=self._authority.file)
         return Site(process=process, output=output, port=port, hostname=name, trust=trust)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

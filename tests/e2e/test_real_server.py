@@ -11,6 +11,7 @@ from authority import Authority
 from deployment import CLOUD, INSTANCE, MAIN_NAME, UAP_NAME, Site
 from messages import Message
 from peers import code_of, request, status_of, until
+from ports import free_port
 
 # `$request_uri` and `$http_host` are what nginx received, before it makes anything of them.
 CONFIGURATION = """\
@@ -43,7 +44,7 @@ def ports(
     """The ports of an nginx that says what it received: `plain` and `tls`."""
     folder = tmp_path_factory.mktemp("nginx")
     folder.chmod(0o755)
-    found = {"plain": _free(INSTANCE), "tls": _free("127.0.0.1")}
+    found = {"plain": free_port(INSTANCE), "tls": free_port()}
     file = folder / "nginx.conf"
     file.write_text(
         CONFIGURATION.format(
@@ -59,13 +60,6 @@ def ports(
     finally:
         process.terminate()
         process.wait(10)
-
-
-def _free(address: str) -> int:
-    with socket.socket() as listener:
-        listener.bind((address, 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 async def listening(address: str, port: int) -> None:

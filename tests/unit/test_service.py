@@ -2,7 +2,6 @@
 
 import contextlib
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from exoproxy import service
 from exoproxy.service import serve_uap
 from exoproxy.settings.limits import Limits
 from exoproxy.settings.model import Settings
+from ports import free_port
 
 
 def region(**keys: object) -> Settings:
@@ -64,7 +64,7 @@ def test_a_port_in_use_is_told(
 
 
 def test_systemds_sockets_come_first(
-    monkeypatch: pytest.MonkeyPatch, free_port: Callable[[], int]
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Those named http are for the redirect, all others serve; none is opened beside them."""
     port = free_port()

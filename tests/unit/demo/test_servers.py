@@ -1,7 +1,6 @@
 """Ports are found without a fuss, and the stand-ins start and stop."""
 
 import asyncio
-from collections.abc import Callable
 from socket import socket
 
 import pytest
@@ -9,6 +8,7 @@ from aiohttp import ClientConnectorError, ClientSession, ServerDisconnectedError
 
 from exoproxy.demo.servers import listen_at, listen_near, port_of, reachable, served
 from exoproxy.net.sockets import ListenError
+from ports import free_port
 
 
 def close(*groups: list[socket]) -> None:
@@ -16,7 +16,7 @@ def close(*groups: list[socket]) -> None:
         sock.close()
 
 
-def test_preferred_port_is_taken_when_free(free_port: Callable[..., int]) -> None:
+def test_preferred_port_is_taken_when_free() -> None:
     """The usual port is used while nobody else has it, so that bookmarks hold."""
     wanted = free_port()
     sockets = listen_near(["127.0.0.1"], wanted)
