@@ -19,7 +19,7 @@ delivered  what the client sees: a list of answers, interim ones first. Left out
 request    for responses: the request that is answered; left out: `GET / HTTP/1.1`
 answer     for requests: what the upstream answers; left out: 200 with two bytes
 fin        true: the sender closes its side after the input
-site       the mode in which the case has a meaning: "main" or "uap"; left out: both
+site       the mode whose rules the case is about: "main" or "uap"; left out: none's
 authority  host and port that the request is for, when that is what the case is about
 note       why, where neither the name nor the source says it
 

@@ -8,6 +8,7 @@ from harness.between import Between
 from harness.peer import Peer, send
 from harness.upstream import Respond, UpstreamPeer
 from messages import Message, read_message
+from wire_reading import read_answer
 
 # What is longer is sent in one piece only; the unit tests feed it byte by byte.
 LONG = 1000
@@ -63,6 +64,12 @@ def fed(*verdicts: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("case", "feeding"), rows)
 
 
+def has_bytes_behind(case: Case) -> bool:
+    """Return whether more comes than the answer: such a connection must not be used again."""
+    method = case.request.split(b" ")[0]
+    return read_answer([case.input], method=method, fin=case.fin).rest != b""
+
+
 @fed("accept")
 async def test_answer_accepted(case: Case, feeding: str, between: Between) -> None:
     """The client gets the answer as it should, and the right one to its next request."""
@@ -88,6 +95,8 @@ async def test_answer_accepted(case: Case, feeding: str, between: Between) -> No
         await client.until_ended()
     else:
         assert await again(client) == PLAIN_MESSAGE
+    if has_bytes_behind(case):
+        await upstream.peers[0].until_ended()
     client.close()
 
 
@@ -127,3 +136,40 @@ async def test_answer_cut(case: Case, feeding: str, between: Between) -> None:
         assert await again(client) == PLAIN_MESSAGE
     client.close()
     await upstream.settled()
+
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+HEAD = b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("request_", "answer", "kept"),
+    [
+        (GET, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", True),
+        (GET, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", True),
+        (GET, b"HTTP/1.1 204 No Content\r\n\r\n", True),
+        (GET, b"HTTP/1.1 304 Not Modified\r\nETag: x\r\n\r\n", True),
+        (GET, b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", False),
+        (GET, b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", False),
+        (GET, b"HTTP/1.1 205 Reset Content\r\nTransfer-Encoding: chunked\r\n\r\n", False),
+        (HEAD, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", False),
+        (HEAD, b"HTTP/1.1 200 OK\r\n\r\n", False),
+        (GET, b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", False),
+        (GET, b"HTTP/1.1 200 OK\r\nConnection: x, Close\r\nContent-Length: 2\r\n\r\nok", False),
+    ],
+)
+async def test_connection_kept(
+    request_: bytes, answer: bytes, kept: bool, between: Between
+) -> None:
+    """An upstream's connection is used again only where no content can be on its way behind."""
+    proxy, upstream = between
+    answers = [answer]
+    upstream.respond = lambda peer, request: peer.send(answers.pop() if answers else PLAIN)
+
+    client = await proxy.connect()
+    client.send(request_)
+    await client.until(lambda: answers_in(client, [request_])[0])
+
+    assert await again(client) == PLAIN_MESSAGE
+    assert len(upstream.peers) == (1 if kept else 2)
+    client.close()
