@@ -129,6 +129,35 @@ def test_closing(mask: bytes | None, step: int) -> None:
     assert tracker.at_boundary
 
 
+@pytest.mark.parametrize("one", FRAMES, ids=range(len(FRAMES)))
+def test_until_boundary(one: bytes) -> None:
+    """Wherever a frame was cut, the tracker knows how many of the next bytes belong to it."""
+    wrong = []
+    for at in {0, 1, 2, 3, 9, len(one) // 2, len(one) - 1} & set(range(len(one))):
+        tracker = FrameTracker()
+        tracker.feed(frame(1, 5) + one[:at])
+        rest = one[at:]
+        found = tracker.until_boundary(rest), tracker.until_boundary(rest + b"\x81\x05hello")
+        if found != (len(rest), len(rest)) or tracker.until_boundary(rest[:-1]) is not None:
+            wrong.append((at, found))
+
+    assert wrong == []
+
+
+def test_too_many_frames_at_once() -> None:
+    """Who sends very many frames in one piece is followed no longer, and has no boundary."""
+    tracker = FrameTracker()
+    tracker.feed(frame(1, 0) * MAX_FRAMES)
+    before = tracker.lost, tracker.at_boundary
+    tracker.feed(frame(1, 0) * (MAX_FRAMES + 1))
+    tracker.feed(frame(1, 0))
+
+    assert before == (False, True)
+    assert tracker.lost
+    assert not tracker.at_boundary
+    assert tracker.until_boundary(frame(1, 0)) is None
+
+
 def test_close_frame() -> None:
     """Going away is said with code 1001, plainly to a client."""
     assert close_frame() == b"\x88\x02\x03\xe9"
