@@ -11,7 +11,8 @@ import yaml
 from exoproxy.demo.plan import CERTIFICATE_NAMES, DOCUMENT_ROOT, Plan
 from exoproxy.settings.load import load
 
-FOLDER = Path("/tmp/exoproxy demo")  # noqa: S108 - a name with a space; nothing is written there
+# A name with a space; nothing is written there.
+FOLDER = Path("/somewhere/exoproxy demo")
 
 
 @pytest.fixture
@@ -92,5 +93,5 @@ def test_guide_gives_commands_that_a_shell_reads_as_meant(plan: Plan) -> None:
     lines = [shlex.split(line) for line in plan.guide().splitlines() if line.startswith("    ")]
     hosts = {urlsplit(words[-1]).hostname for words in lines if words[0] == "curl"}
 
-    assert ["ca=/tmp/exoproxy demo/ca.pem"] in lines
+    assert ["ca=/somewhere/exoproxy demo/ca.pem"] in lines
     assert hosts == {"exosphere.localhost", "http-127-0-0-2-8888.proxy.localhost"}
