@@ -31,8 +31,7 @@ ProxyError
 │   └── UpstreamTimeout         504 upstream-timeout
 └── OwnError                    ours
     ├── Internal                500 internal-error
-    ├── Overloaded              503 overloaded
-    └── Draining                503 draining
+    └── Overloaded              503 overloaded
 
 Who raises: `wire` and `rules` for what they judge, `net` for what the network did. Who catches:
 only `proxy`, which turns an error into an answer (`proxy.problem`) or, once a head was sent, into
@@ -309,12 +308,4 @@ class Overloaded(OwnError):
 
     code, status = "overloaded", 503
     default = "The proxy has as many connections as it may hold; please try again."
-    retry = 5
-
-
-class Draining(OwnError):
-    """The process is about to end."""
-
-    code, status = "draining", 503
-    default = "The proxy is restarting; please try again."
     retry = 5

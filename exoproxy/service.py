@@ -32,7 +32,7 @@ from exoproxy.settings.limits import Limits
 from exoproxy.settings.load import state_dir
 from exoproxy.settings.model import Settings
 from exoproxy.settings.sites import Main, Region
-from exoproxy.sites import instance_policy, main_site, region_of, uap_site
+from exoproxy.sites import main_site, region_of, uap_site
 
 logger: Final = logging.getLogger("exoproxy")
 
@@ -62,7 +62,7 @@ def serve_uap(settings: Settings, region: str) -> int:
     own = own_addresses(address.address for address in part.listen)
     site = uap_site(settings.uap, part, own)
     names = [part.hostname, f"*.{part.hostname}"]
-    return _run(settings, part, site, instance_policy(part, own), None, names, site.serves)
+    return _run(settings, part, site, site.policy, None, names, site.serves)
 
 
 def _run(

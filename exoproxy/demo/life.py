@@ -36,7 +36,7 @@ from exoproxy.ops.log import configure
 from exoproxy.server import Server, dialer_for
 from exoproxy.settings.load import load
 from exoproxy.settings.model import Settings
-from exoproxy.sites import cloud_proxy, instance_policy, main_site, region_of, uap_site
+from exoproxy.sites import cloud_proxy, main_site, region_of, uap_site
 
 # The port of the main host; the UAP prefers the one after it.
 MAIN_PORT = 8443
@@ -165,7 +165,7 @@ async def _serve(plan: Plan, settings: Settings, ports: _Ports) -> None:
     limits = settings.limits
     policy = cloud_proxy(settings.main, settings.main.proxy, own).policy
     to_cloud = dialer_for(policy, limits, resolver=names, ca_file=plan.ca_file)
-    to_instances = dialer_for(instance_policy(region, own), limits, resolver=names)
+    to_instances = dialer_for(uap.policy, limits, resolver=names)
     async with AsyncExitStack() as stack:
         api = cloud(plan.endpoints(), plan.server())
         await stack.enter_async_context(

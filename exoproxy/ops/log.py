@@ -3,9 +3,7 @@
 import json
 import logging
 import sys
-from typing import Final, TextIO
-
-FORMATS: Final = ("auto", "console", "json")
+from typing import TextIO
 
 
 def is_console(log_format: str, stream: TextIO) -> bool:

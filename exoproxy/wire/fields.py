@@ -4,7 +4,7 @@ Names keep their case and values their bytes; look-ups are by lower-case name. W
 grammar of a head (`wire.head`) and the meaning of single fields (`rules`).
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 from typing import Final
 
@@ -74,10 +74,6 @@ class Fields:
         once = len(self._index) == len(self.pairs)
         joined = self._index[name] if once else b",".join(self.all(name))
         return _common_elements(joined) if len(joined) <= COMMON else _elements(joined)
-
-    def without(self, names: Collection[bytes]) -> list[Field]:
-        """Return the pairs whose lower-case names are not in `names`."""
-        return [pair for pair in self.pairs if pair[0].lower() not in names]
 
     def end_to_end(self, drop: frozenset[bytes] = frozenset()) -> list[Field]:
         """Return the pairs that may cross the proxy (RFC 9110 section 7.6.1).

@@ -9,7 +9,6 @@ import pytest
 
 from exoproxy.errors import (
     BadRequest,
-    Draining,
     MethodNotAllowed,
     NoInstanceName,
     Overloaded,
@@ -170,7 +169,7 @@ def test_405_names_the_methods() -> None:
 
 @pytest.mark.parametrize(
     ("error", "expected"),
-    [(Overloaded(), b"5"), (Draining(), b"5"), (UpstreamRefused(), None), (BadRequest(), None)],
+    [(Overloaded(), b"5"), (UpstreamRefused(), None), (BadRequest(), None)],
     ids=repr,
 )
 def test_503_says_when_to_come_back(error: ProxyError, expected: bytes | None) -> None:

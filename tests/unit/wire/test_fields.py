@@ -55,11 +55,6 @@ def test_no_fields() -> None:
     assert list(Fields()) == []
 
 
-def test_without() -> None:
-    """Fields are left out by their lower-case name."""
-    assert Fields(PAIRS).without({b"x-a", b"Host"}) == [PAIRS[0], PAIRS[3]]
-
-
 @pytest.mark.parametrize("name", sorted(HOP_BY_HOP))
 def test_hop_by_hop(name: bytes) -> None:
     """Each field that speaks of one connection stays on it, in any case."""
