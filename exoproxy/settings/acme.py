@@ -10,6 +10,7 @@ from exoproxy.settings.types import (
     AcmeDirectory,
     Email,
     File,
+    KeyId,
     ProfileName,
     Resolver,
     Seconds,
@@ -21,13 +22,18 @@ from exoproxy.settings.types import (
 class Dns(Part):
     """The DNS provider that holds the zone, for the challenge dns-01."""
 
-    provider: Literal["cloudflare"] = "cloudflare"
-    """Who serves the zone of the host names. Only Cloudflare is known so far."""
+    provider: Literal["cloudflare", "rfc2136"] = "cloudflare"
+    """Who serves the zone of the host names: Cloudflare, or any name server that takes signed
+    updates (rfc2136: BIND, Knot, PowerDNS, Windows)."""
 
     token_file: File = Path("/etc/exoproxy/cloudflare.token")
-    """File with the API token (permission Zone / DNS / Edit for that zone alone), or certbot's
-    cloudflare.ini. $CREDENTIALS_DIRECTORY/cloudflare.token wins. Keep it 0600: whoever reads it
-    can move your domain."""
+    """File with Cloudflare's API token (permission Zone / DNS / Edit for that zone alone), or
+    certbot's cloudflare.ini. For rfc2136 a TSIG key as tsig-keygen prints it, or certbot's
+    rfc2136.ini. $CREDENTIALS_DIRECTORY/cloudflare.token (tsig.key for rfc2136) wins. Keep it 0600:
+    whoever reads it can move your domain."""
+
+    server: Resolver | None = None
+    """The name server that takes the updates, HOST or HOST:PORT; for rfc2136 only."""
 
     zone_id: ZoneId | None = None
     """The zone's id at Cloudflare. With it the token needs no permission to list zones."""
@@ -53,6 +59,21 @@ class Acme(Part):
     directory: AcmeDirectory = "letsencrypt"
     """letsencrypt, letsencrypt-staging (for trying: browsers refuse its certificates), or the URL
     of another ACME directory."""
+
+    staging_directory: AcmeDirectory = "letsencrypt-staging"
+    """Where `exoproxy cert issue --staging` tries whether everything works, without counting
+    against the limits of the authority above."""
+
+    eab_key_id: KeyId | None = None
+    """Id of the key that binds the account to yours at the authority (external account binding),
+    which ZeroSSL, Google and many private authorities ask for."""
+
+    eab_key_file: File | None = None
+    """File with that key, in base64url as the authority gives it out. Keep it 0600."""
+
+    store: File | None = None
+    """Folder with accounts and certificates, laid out as certbot's. null is STATE_DIR/acme.
+    /etc/letsencrypt goes on with what certbot has there; exoproxy must be allowed to write it."""
 
     ca_file: File | None = None
     """Trust for the ACME server's own certificate (PEM), for a private authority; null is the

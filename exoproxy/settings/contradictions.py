@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
+from exoproxy.settings.acme import Acme
 from exoproxy.settings.addresses import ListenAddress
 from exoproxy.settings.limits import Limits
 from exoproxy.settings.location import Location, dotted
@@ -48,6 +49,7 @@ def contradictions(settings: "Settings") -> Iterator[Contradiction]:
         for name, region in settings.uap.regions.items():
             yield from _of_listeners(("uap", "regions", name), region)
     yield from _of_challenges(settings)
+    yield from _of_acme(settings.acme)
     if settings.proxy_protocol and not settings.trusted_proxies:
         yield Contradiction(
             about=(("proxy_protocol",), ("trusted_proxies",)),
@@ -161,6 +163,37 @@ def _of_listeners(here: Location, site: Main | Region) -> Iterator[Contradiction
             )
 
 
+def _of_acme(acme: Acme) -> Iterator[Contradiction]:
+    dns, here = acme.dns, ("acme", "dns")
+    if dns.provider == "rfc2136" and dns.server is None:
+        yield Contradiction(
+            about=((*here, "server"), (*here, "provider")),
+            sentence="is missing, and rfc2136 needs it; name the zone's primary server, e.g. "
+            "ns1.example.org",
+        )
+    if dns.provider == "cloudflare" and dns.server is not None:
+        yield Contradiction(
+            about=((*here, "server"), (*here, "provider")),
+            sentence="is for rfc2136, and the provider is cloudflare; remove it, or write "
+            "`provider: rfc2136`",
+        )
+    for key in ("zone_id", "api_url"):
+        if dns.provider == "rfc2136" and getattr(dns, key) is not None:
+            yield Contradiction(
+                about=((*here, key), (*here, "provider")),
+                sentence="is for Cloudflare, and the provider is rfc2136; remove it",
+            )
+    if (acme.eab_key_id is None) != (acme.eab_key_file is None):
+        there, lacking = "eab_key_id", "eab_key_file"
+        if acme.eab_key_id is None:
+            there, lacking = lacking, there
+        yield Contradiction(
+            about=(("acme", lacking), ("acme", there)),
+            sentence=f"is missing, and acme.{there} means nothing without it; write both as the "
+            "authority gave them, or neither",
+        )
+
+
 def _of_challenges(settings: "Settings") -> Iterator[Contradiction]:
     if settings.acme.challenge != "http-01":
         return
@@ -173,9 +206,9 @@ def _of_challenges(settings: "Settings") -> Iterator[Contradiction]:
                 "dns-01",
             )
     main = settings.main
-    if main and main.certificate == "acme" and all(at.port != 80 for at in main.redirect_listen):
+    if main and main.certificate == "acme" and not main.redirect_listen:
         yield Contradiction(
             about=(challenge, ("main", "redirect_listen")),
-            sentence="http-01 is asked for on port 80, which main.redirect_listen does not have; "
-            "add 0.0.0.0:80 there, or write dns-01",
+            sentence="http-01 is asked for on port 80, and main.redirect_listen is empty; write "
+            "0.0.0.0:80 there, or dns-01 here",
         )

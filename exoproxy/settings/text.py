@@ -14,6 +14,7 @@ from typing import Final
 _PORT: Final = re.compile(r"[1-9][0-9]{0,4}")
 _URL_PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_KEY_ID: Final = re.compile(r"[!-~]{1,256}")
 _ZONE_ID: Final = re.compile(r"[0-9a-f]{32}")
 _LONGEST_SHOWN: Final = 60
 _LONGEST_TEXT: Final = 1024
@@ -91,6 +92,15 @@ def parse_word(value: object) -> str:
     text = text_of(value, wanted)
     if not _WORD.fullmatch(text):
         raise ValueError(f"{shown(text)} should be {wanted}, e.g. RegionOne")
+    return text
+
+
+def parse_key_id(value: object) -> str:
+    """Return the id of an account's key, in whatever form an authority gives them out."""
+    wanted = "the key's id as the authority gave it, without spaces, e.g. kid-1"
+    text = text_of(value, wanted)
+    if not _KEY_ID.fullmatch(text):
+        raise ValueError(f"{shown(text)} should be {wanted}")
     return text
 
 

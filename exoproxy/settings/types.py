@@ -25,7 +25,14 @@ from exoproxy.settings.names import (
     parse_origin,
     parse_url,
 )
-from exoproxy.settings.text import parse_path, parse_url_path, parse_word, parse_zone_id, shown
+from exoproxy.settings.text import (
+    parse_key_id,
+    parse_path,
+    parse_url_path,
+    parse_word,
+    parse_zone_id,
+    shown,
+)
 
 _YEAR: Final = 366 * 24 * 3600
 _TEXT: Final = {"type": "string"}
@@ -101,6 +108,7 @@ Url = Annotated[str, As(parse_url, _TEXT)]
 UrlPath = Annotated[str, As(parse_url_path, _TEXT)]
 Email = Annotated[str, As(parse_email, _TEXT)]
 AcmeDirectory = Annotated[str, As(parse_acme_directory, _TEXT)]
+KeyId = Annotated[str, As(parse_key_id, _TEXT)]
 ZoneId = Annotated[str, As(parse_zone_id, _TEXT)]
 ProfileName = Annotated[str, As(parse_word, _TEXT)]
 Hosts = Annotated[HostPattern, As(HostPattern.parse, _TEXT)]

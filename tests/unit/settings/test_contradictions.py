@@ -9,6 +9,7 @@ from exoproxy.settings.location import dotted
 from exoproxy.settings.model import Settings
 
 PROXY = {"allow": ["keystone.example.org"]}
+RFC2136 = {"provider": "rfc2136", "server": "ns1.example.org"}
 
 
 def main(**keys: Any) -> dict[str, Any]:
@@ -51,6 +52,9 @@ def found(content: dict[str, Any]) -> list[str]:
         {"acme": {"challenge": "http-01"}, **main()},
         {"acme": {"challenge": "http-01"}, **uap("proxy.example.org", certificate="local")},
         {"acme": {"challenge": "http-01"}, **main(redirect_listen=[], certificate="local")},
+        # A router in front may send port 80 to another.
+        {"acme": {"challenge": "http-01"}, **main(redirect_listen=["0.0.0.0:8080"])},
+        {"acme": {"dns": RFC2136, "eab_key_id": "kid-1", "eab_key_file": "/etc/eab"}},
         {"proxy_protocol": True, "trusted_proxies": ["10.0.0.0/28"]},
     ],
     ids=repr,
@@ -94,10 +98,24 @@ def test_finds_nothing_where_all_is_right(content: dict[str, Any]) -> None:
             "wildcard certificate of region R0",
         ),
         (
-            {"acme": {"challenge": "http-01"}, **main(redirect_listen=["0.0.0.0:8080"])},
+            {"acme": {"challenge": "http-01"}, **main(redirect_listen=[])},
             "acme.challenge",
             "on port 80",
         ),
+        ({"acme": {"dns": {"provider": "rfc2136"}}}, "acme.dns.server", "is missing"),
+        ({"acme": {"dns": {"server": "ns1.example.org"}}}, "acme.dns.server", "is for rfc2136"),
+        (
+            {"acme": {"dns": {**RFC2136, "zone_id": "0" * 32}}},
+            "acme.dns.zone_id",
+            "is for Cloudflare",
+        ),
+        (
+            {"acme": {"dns": {**RFC2136, "api_url": "https://127.0.0.1"}}},
+            "acme.dns.api_url",
+            "is for Cloudflare",
+        ),
+        ({"acme": {"eab_key_id": "kid-1"}}, "acme.eab_key_file", "is missing"),
+        ({"acme": {"eab_key_file": "/etc/eab"}}, "acme.eab_key_id", "is missing"),
         ({"proxy_protocol": True}, "proxy_protocol", "trusted_proxies is empty"),
         ({"trusted_proxies": ["10.0.0.0/8", "::/0"]}, "trusted_proxies[1]", "every client"),
     ],

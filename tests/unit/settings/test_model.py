@@ -31,6 +31,10 @@ DEFAULTS: dict[str, Any] = {
     "acme": {
         "email": None,
         "directory": "letsencrypt",
+        "staging_directory": "letsencrypt-staging",
+        "eab_key_id": None,
+        "eab_key_file": None,
+        "store": None,
         "ca_file": None,
         "challenge": "dns-01",
         "key_type": "ecdsa-p256",
@@ -38,6 +42,7 @@ DEFAULTS: dict[str, Any] = {
         "dns": {
             "provider": "cloudflare",
             "token_file": "/etc/exoproxy/cloudflare.token",
+            "server": None,
             "zone_id": None,
             "api_url": None,
             "resolvers": [],

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from exoproxy.settings.text import (
+    parse_key_id,
     parse_path,
     parse_port,
     parse_url_path,
@@ -108,3 +109,15 @@ def test_refuses_other_zone_ids(value: str) -> None:
     """The zone's name is no id."""
     with pytest.raises(ValueError, match="32 hexadecimal digits"):
         parse_zone_id(value)
+
+
+def test_takes_a_key_id() -> None:
+    """Authorities give out words, numbers and URLs."""
+    assert parse_key_id("https://ca.example.org/eab/1?x=_-") == "https://ca.example.org/eab/1?x=_-"
+
+
+@pytest.mark.parametrize("value", ["", " kid", "a b", "a\n", "ä", "a" * 257, 7, None], ids=repr)
+def test_refuses_other_key_ids(value: object) -> None:
+    """What was copied with spaces, or is no text, is told."""
+    with pytest.raises(ValueError, match="the key's id as the authority gave it"):
+        parse_key_id(value)
