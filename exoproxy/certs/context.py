@@ -166,8 +166,8 @@ def _read(path: Path, what: str) -> bytes:
         ) from error
     except PermissionError as error:
         raise CertificateProblem(
-            f"The {what} file {path} may not be read by {_user()}: grant it the permission to read "
-            "the file and to enter its folders."
+            f"The {what} file {path} may not be read by {process_user()}: grant it the permission "
+            "to read the file and to enter its folders."
         ) from error
     except OSError as error:
         raise CertificateProblem(
@@ -175,7 +175,7 @@ def _read(path: Path, what: str) -> bytes:
         ) from error
 
 
-def _user() -> str:
+def process_user() -> str:
     """Return who this process is, for a sentence on permissions."""
     uid = os.geteuid()
     try:

@@ -5,10 +5,11 @@ For certificates and keys: a crash, a full disk or a second process never leaves
 
 import fcntl
 import os
-import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
+
+from exoproxy.certs.folder import opened
 
 
 def replace_file(path: Path, content: bytes, *, mode: int) -> None:
@@ -16,26 +17,8 @@ def replace_file(path: Path, content: bytes, *, mode: int) -> None:
 
     Raises `OSError`; the file is then as it was.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(temporary, flags, 0o600)
-    try:
-        with open(descriptor, "wb") as file:
-            os.fchmod(descriptor, mode)
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
-    # The new name, too, must outlive a loss of power.
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    with opened(path.parent, make=False) as folder:
+        folder.write(path.name, content, mode=mode)
 
 
 @contextmanager
