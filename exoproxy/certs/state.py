@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from exoproxy.certs.dns.provider import Record
 from exoproxy.certs.folder import explained, opened, warn_once
-from exoproxy.rules.renewal import History, Window
+from exoproxy.rules.renewal import History, NoWindow, Window
 
 # An order with its authorizations, its certificate request and key is some 20 KB.
 _LIMIT: Final = 1 << 20
@@ -47,7 +47,7 @@ class State:
     """
 
     directory: str = ""
-    window: Window | None = None
+    window: Window | NoWindow | None = None
     window_of: str = ""
     history: History = field(default_factory=History)
     pending: PendingOrder | None = None
@@ -88,7 +88,9 @@ def save(path: Path, state: State) -> None:
 
 
 def _times(state: State) -> Iterator[datetime]:
+    if isinstance(state.window, Window):
+        yield from (state.window.start, state.window.end, state.window.picked)
     if state.window is not None:
-        yield from (state.window.start, state.window.end, state.window.picked, state.window.ask_at)
+        yield state.window.ask_at
     if state.history.retry_at is not None:
         yield state.history.retry_at

@@ -55,6 +55,11 @@ class Store:
         """Return where `state` keeps what is remembered of a name's certificate."""
         return self.folder / _STATE / f"{lineage_name(name)}.json"
 
+    @property
+    def answers(self) -> Path:
+        """Return the folder of answers to http-01 challenges; see `http_01`."""
+        return self.folder / _STATE / "http-01"
+
     def names(self) -> list[str]:
         """Return the names that there are lineages for, sorted."""
         try:
