@@ -34,6 +34,8 @@ BANNED_IN_PURE = {"asyncio", "socket", "ssl", "logging", "uvloop", "threading", 
 
 # The serving process never loads these: they are heavy, and they hold the DNS token.
 OUTSIDE_SERVING = {"acme", "josepy", "cloudflare"}
+# What the short-lived process that gets certificates is made of.
+ISSUING = {"certs/dns/cloudflare.py"}
 
 # Net takes plain values: what was configured is read further up.
 NO_SETTINGS = {"net", "wire", "rules"}
@@ -88,6 +90,8 @@ def test_pure_rooms_do_no_io(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_serving_process_stays_light(path: Path) -> None:
     """No module of the serving process imports the ACME client or the DNS provider's SDK."""
+    if path.relative_to(PACKAGE).as_posix() in ISSUING:
+        return
     tops = {name.split(".")[0] for name in imports(path)}
 
     assert tops & OUTSIDE_SERVING == set()
