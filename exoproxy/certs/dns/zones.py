@@ -15,8 +15,8 @@ from itertools import chain, zip_longest
 from typing import Final
 
 import dns.exception
-import dns.flags
 import dns.name
+from dns.flags import AA
 from dns.message import Message
 from dns.name import Name
 from dns.rcode import NOERROR, NXDOMAIN
@@ -33,6 +33,8 @@ from exoproxy.certs.problem import IssuanceProblem
 # As many as the root has names, and nearly twice as many addresses: no zone in use has more.
 _NAME_SERVERS: Final = 13
 _ADDRESSES: Final = 24
+# Where one answer is enough; the others follow if none of these is of use.
+_ASKED_FIRST: Final = 3
 # What resolvers follow, too; a delegation needs one or two.
 _ALIASES: Final = 8
 _REFERRALS: Final = 8
@@ -130,12 +132,21 @@ class Dns:
             "resolver that knows it in acme.dns.resolvers."
         )
 
-    def servers_of(self, zone: str) -> tuple[Server, ...]:
-        """Return every address of every name server of a zone; at most 24, each server's first.
+    def servers_of(self, zone: Name) -> tuple[Server, ...]:
+        """Return the addresses of a zone's name servers; at most 24, one of each server's first.
 
         Empty if the resolvers name none.
         """
-        return self._servers_of(name_of(zone))
+        if not self._servers.get(zone):
+            answer = self._resolvers.resolve(zone, NS)
+            self._servers[zone] = self._addressed(_targets(answer, zone, NS))
+        return self._servers[zone]
+
+    def ask_servers_of(
+        self, zone: Name, name: Name, kind: RdataType
+    ) -> list[tuple[Server, Message | NoAnswer]]:
+        """Ask each of a zone's servers, at once, for what it knows of a name itself."""
+        return ask_all(self._ask, self.servers_of(zone), name, kind)
 
     def look_up(self, name: Name, kind: RdataType, *, zone: Name) -> Finding:
         """Ask the servers of a zone above (or at) a name for its records, and go down from there.
@@ -143,18 +154,31 @@ class Dns:
         A CNAME is told, not followed. Neither resolvers' caches nor their failures matter here.
         """
         for _ in range(_REFERRALS):
-            below = None
-            for _, answer in ask_all(self._ask, self._servers_of(zone), name, kind):
-                if isinstance(answer, NoAnswer) or answer.rcode() not in (NOERROR, NXDOMAIN):
-                    continue
-                if answer.flags & dns.flags.AA:
-                    return _finding(answer, name, kind, zone)
-                below = below or _referral(answer, name, zone)
-            if below is None:
+            answer = self._answer_of(zone, name, kind)
+            if answer is None:
                 break
-            zone, name_servers = below
+            if answer.flags & AA:
+                return _finding(answer, name, kind, zone)
+            zone, name_servers = _referral(answer, name, zone)
             self._servers[zone] = self._addressed(name_servers)
         return Finding(zone=zone)
+
+    def _answer_of(self, zone: Name, name: Name, kind: RdataType) -> Message | None:
+        """Return an answer by authority, else a referral to a zone below, else None."""
+        servers = self.servers_of(zone)
+        for some in (servers[:_ASKED_FIRST], servers[_ASKED_FIRST:]):
+            answers = [
+                answer
+                for _, answer in ask_all(self._ask, some, name, kind)
+                if not isinstance(answer, NoAnswer) and answer.rcode() in (NOERROR, NXDOMAIN)
+            ]
+            for answer in answers:
+                if answer.flags & AA:
+                    return answer
+            for answer in answers:
+                if _owner(answer, NS, name, zone):
+                    return answer
+        return None
 
     def _by_wildcard(self, owner: Name, finding: Finding) -> bool:
         """Tell whether a wildcard made the CNAME: a record at the name itself then goes before.
@@ -163,12 +187,6 @@ class Dns:
         """
         sibling = Name((secrets.token_hex(8).encode(), *owner.labels[1:]))
         return self.look_up(sibling, SOA, zone=finding.zone).alias == finding.alias
-
-    def _servers_of(self, zone: Name) -> tuple[Server, ...]:
-        if zone not in self._servers:
-            answer = self._resolvers.resolve(zone, NS)
-            self._servers[zone] = self._addressed(_targets(answer, zone, NS))
-        return self._servers[zone]
 
     def _addressed(self, names: Iterable[Name]) -> tuple[Server, ...]:
         """Return the servers of these names, first one address of each, then the others."""
@@ -251,11 +269,9 @@ def _finding(answer: Message, name: Name, kind: RdataType, zone: Name) -> Findin
     )
 
 
-def _referral(answer: Message, name: Name, zone: Name) -> tuple[Name, list[Name]] | None:
+def _referral(answer: Message, name: Name, zone: Name) -> tuple[Name, list[Name]]:
     """Return the zone below that an answer refers to, and its servers' names."""
-    owner = _owner(answer, NS, name, zone)
-    if owner is None:
-        return None
+    owner = _owner(answer, NS, name, zone) or zone
     rrset = answer.get_rrset(answer.authority, owner, IN, NS)
     return owner, [record.target for record in rrset or () if isinstance(record, NSBase)]
 
