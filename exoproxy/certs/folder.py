@@ -95,13 +95,7 @@ class Folder:
     def read(self, name: str, *, limit: int) -> bytes:
         """Return a file's content: a regular file of at most `limit` bytes, and no link."""
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        with open(os.open(name, flags, dir_fd=self.descriptor), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise OSError(errno.EINVAL, "it is no regular file", name)
-            content = file.read(limit + 1)
-        if len(content) > limit:
-            raise OSError(errno.EFBIG, f"it is larger than {limit} bytes", name)
-        return content
+        return read_regular(os.open(name, flags, dir_fd=self.descriptor), limit)
 
     def remove(self, name: str) -> None:
         """Remove a file or a link."""
@@ -165,6 +159,23 @@ def opened(top: Path, *names: str, make: bool = True) -> Iterator[Folder]:
         yield folder
     finally:
         os.close(folder.descriptor)
+
+
+def read_regular(descriptor: int, limit: int) -> bytes:
+    """Return what an open file holds, and close it; a regular file of at most `limit` bytes.
+
+    Raises `OSError`.
+    """
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        with open(descriptor, "rb", closefd=False) as file:
+            content = file.read(limit + 1)
+    finally:
+        os.close(descriptor)
+    if len(content) > limit:
+        raise OSError(errno.EFBIG, f"it is larger than {limit} bytes")
+    return content
 
 
 @contextmanager

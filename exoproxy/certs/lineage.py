@@ -9,8 +9,8 @@ by `takeover` on trees of certbot's.
 
 import os
 import re
-import stat
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from exoproxy.certs.context import CertificateProblem, is_key_of, read_key
+from exoproxy.certs.folder import read_regular
 
 # In the order in which they are written.
 KINDS: Final = ("privkey", "cert", "chain", "fullchain")
@@ -84,6 +85,25 @@ def versions(folder: Path) -> dict[int, set[str]]:
     return dict(found)
 
 
+def newest_version(tree: Path, lineage: str, skipped: Callable[[str], None]) -> Stored | None:
+    """Return the newest version of a lineage that can be served, if there is one.
+
+    `skipped` is called with a sentence for each later one that is complete and bad.
+    """
+    try:
+        there = versions(tree / "archive" / lineage)
+    except OSError as error:
+        skipped(f"The folder {tree / 'archive' / lineage} can't be read ({error.strerror}).")
+        return None
+    for version in sorted(there, reverse=True):
+        if there[version].issuperset(KINDS):
+            try:
+                return read_version(tree, lineage, version)
+            except CertificateProblem as problem:
+                skipped(f"Version {version} of {lineage} is skipped: {problem}")
+    return None
+
+
 def read_version(tree: Path, lineage: str, version: int) -> Stored:
     """Return a version of which all files are there. Raises `CertificateProblem` if it is bad."""
     folder = tree / "archive" / lineage
@@ -132,12 +152,7 @@ def _certificates(path: Path) -> list[x509.Certificate]:
 def _content(path: Path) -> bytes:
     """Return the content of a regular file of a sensible size; certbot links keys it uses again."""
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise CertificateProblem(f"The file {path} is no regular file.")
-            content = file.read(_LIMIT + 1)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return read_regular(descriptor, _LIMIT)
     except OSError as error:
         raise CertificateProblem(f"The file {path} can't be read ({error.strerror}).") from error
-    if len(content) > _LIMIT:
-        raise CertificateProblem(f"The file {path} is larger than {_LIMIT} bytes.")
-    return content

@@ -25,7 +25,8 @@ class Renewal:
 
     `server` is the URL of the directory, `account` the account's id in the store, `key_type` as in
     our settings (ecdsa-p256 …), `authenticator` certbot's plugin (dns-cloudflare …), and `options`
-    its options as certbot calls them in the file (dns_cloudflare_credentials …).
+    its options as certbot calls them in the file (dns_cloudflare_credentials …). What is not known
+    is empty, and left out.
     """
 
     server: str
@@ -49,9 +50,10 @@ def updated(conf: str, renewal: Renewal, paths: Mapping[str, str]) -> str:
     }
     if there.get("authenticator") != renewal.authenticator:
         wanted |= {"authenticator": renewal.authenticator, **renewal.options}
+    known = {key: value for key, value in wanted.items() if value}
     lines = conf.removesuffix("\n").split("\n") if conf else [f"version = {_VERSION}"]
     lines = _set(lines, "", paths)
-    return "\n".join(_set(lines, _PARAMETERS, wanted)) + "\n"
+    return "\n".join(_set(lines, _PARAMETERS, known)) + "\n"
 
 
 def parameters(conf: str) -> dict[str, str]:

@@ -22,7 +22,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
-from exoproxy.certs.context import CertificateProblem, is_key_of
+from exoproxy.certs.context import is_key_of
 from exoproxy.certs.folder import Folder, explained, opened, warn_once
 from exoproxy.certs.lineage import (
     KINDS,
@@ -30,6 +30,7 @@ from exoproxy.certs.lineage import (
     lineage_name,
     lineages,
     name_of,
+    newest_version,
     read_version,
     versions,
 )
@@ -75,7 +76,7 @@ class Store:
         versions are skipped with a word in the log; nothing is raised for what the store holds.
         """
         for lineage in self._lineages(name):
-            if stored := self._newest_of(lineage):
+            if stored := newest_version(self.folder, lineage, warn_once):
                 return stored
         return None
 
@@ -133,20 +134,6 @@ class Store:
         """Return the lineage that a name's certificates go on with."""
         stored = self.newest(name)
         return stored.lineage if stored else lineage_name(name)
-
-    def _newest_of(self, lineage: str) -> Stored | None:
-        try:
-            there = versions(self.folder / "archive" / lineage)
-        except OSError as error:
-            warn_once(f"The folder archive/{lineage} in {self.folder} can't be read: {error}.")
-            return None
-        for version in sorted(there, reverse=True):
-            if there[version].issuperset(KINDS):
-                try:
-                    return read_version(self.folder, lineage, version)
-                except CertificateProblem as problem:
-                    warn_once(f"Version {version} of {lineage} is skipped. {problem}")
-        return None
 
 
 def _contents(key: bytes, fullchain: bytes) -> dict[str, bytes]:

@@ -35,7 +35,7 @@ BANNED_IN_PURE = {"asyncio", "socket", "ssl", "logging", "uvloop", "threading", 
 # The serving process never loads these: they are heavy, and they hold the DNS token.
 OUTSIDE_SERVING = {"acme", "josepy", "cloudflare"}
 # What the short-lived process that gets certificates is made of.
-ISSUING = {"certs/dns/cloudflare.py"}
+ISSUING = {"certs/accounts.py", "certs/dns/cloudflare.py"}
 
 # Net takes plain values: what was configured is read further up.
 NO_SETTINGS = {"net", "wire", "rules"}
