@@ -12,14 +12,20 @@ from pathlib import Path
 import pytest
 
 import exoproxy
+from certbot import certbot
+from name_servers import port_53_denied
 
 # Program -> the Debian package that brings it, for the sentence of a skip.
 PACKAGES = {
     "certutil": "libnss3-tools",
     "chromedriver": "chromium-driver",
     "chromium": "chromium",
+    "knotd": "knot",
     "nginx": "nginx-light",
+    "pebble": "pebble",
     "systemd-analyze": "systemd",
+    "unbound": "unbound",
+    "wrk": "wrk",
 }
 # The code under test is what the subprocesses run, wherever it was installed from.
 SOURCE = Path(exoproxy.__file__).parent.parent
@@ -35,21 +41,33 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
     config.addinivalue_line(
         "markers",
-        "needs(*programs): skip with the reason, or fail where CI is set, unless all are installed",
+        "needs(*things): skip with the reason, or fail where CI is set, unless all are here: "
+        "programs, 'certbot' (with its plugin), 'port 53'",
     )
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Hold `@pytest.mark.needs("nginx", …)`."""
-    needed = [program for mark in item.iter_markers("needs") for program in mark.args]
-    missing = [program for program in needed if shutil.which(program) is None]
-    if not missing:
+    needed = [thing for mark in item.iter_markers("needs") for thing in mark.args]
+    reasons = [reason for reason in _lacks(needed) if reason]
+    if not reasons:
         return
-    packages = " ".join(PACKAGES.get(program, program) for program in missing)
-    reason = f"needs {', '.join(missing)}; as root: apt-get install {packages}"
     if os.environ.get("CI"):
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
+        pytest.fail("; ".join(reasons), pytrace=False)
+    pytest.skip("; ".join(reasons))
+
+
+def _lacks(needed: list[str]) -> Iterator[str | None]:
+    """Say of what is needed and not here how it comes here."""
+    if "certbot" in needed and certbot() is None:
+        yield "needs certbot with certbot-dns-cloudflare; bash tests/run installs them"
+    if "port 53" in needed:
+        yield port_53_denied()
+    programs = [thing for thing in needed if thing not in ("certbot", "port 53")]
+    missing = [program for program in programs if shutil.which(program) is None]
+    if missing:
+        packages = " ".join(PACKAGES.get(program, program) for program in missing)
+        yield f"needs {', '.join(missing)}; as root: apt-get install {packages}"
 
 
 @pytest.fixture
