@@ -10,7 +10,7 @@ import json
 import os
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -38,11 +38,12 @@ Start = Callable[..., tuple[subprocess.Popen[bytes], Path]]
 class Site:
     """A mode at work on 127.0.0.1. `output` is where both its logs go, as JSON lines.
 
-    `since` is how much of the output there was before the test.
+    `configuration` is its file. `since` is how much of the output there was before the test.
     """
 
     process: subprocess.Popen[bytes]
     output: Path
+    configuration: Path
     port: int
     hostname: str
     trust: ssl.SSLContext
@@ -156,12 +157,26 @@ class Way:
 
 
 class Deployment:
-    """The configuration of both modes; starts either, with settings of a test's own."""
+    """The configuration of both modes; starts either, with settings of a test's own.
 
-    def __init__(self, authority: Authority, folder: Path, start: Start) -> None:
+    With `acme`, that part of the configuration, their certificates come from there. Clients trust
+    what `trusted` holds, else the authority's certificate.
+    """
+
+    def __init__(
+        self,
+        authority: Authority,
+        folder: Path,
+        start: Start,
+        *,
+        acme: Mapping[str, Any] | None = None,
+        trusted: Path | None = None,
+    ) -> None:
         self._authority = authority
         self._folder = folder
         self._start = start
+        self._acme = acme
+        self._trusted = trusted or authority.file
 
     @asynccontextmanager
     async def way(self, mode: str, **settings: Any) -> AsyncIterator[Way]:
@@ -196,7 +211,7 @@ class Deployment:
 
         assert [error for error in errors if not complaint or complaint not in error] == []
 
-    def main(self, **settings: Any) -> Site:
+    def main(self, *, redirect_listen: Sequence[str] = (), **settings: Any) -> Site:
         """Start the main host; settings are keys of the file's top, such as `limits`."""
         port = free_port()
         root = self._folder / "client"
@@ -204,6 +219,7 @@ class Deployment:
         (root / "index.html").write_text("<!doctype html><title>client</title>", "utf-8")
         part = {
             **self._part(MAIN_NAME, port, MAIN_NAME),
+            "redirect_listen": list(redirect_listen),
             "client": {"root": str(root), "overrides": str(self._folder / "overrides")},
             "proxy": {
                 "allow": [CLOUD],
@@ -224,19 +240,31 @@ class Deployment:
         return self._run(["uap", "--region", REGION], {"uap": part, **settings}, port, UAP_NAME)
 
     def _part(self, hostname: str, port: int, *names: str) -> dict[str, Any]:
-        certificate = str(self._authority.issue(*names))
+        certificate: object = "acme"
+        if self._acme is None:
+            file = str(self._authority.issue(*names))
+            certificate = {"cert_file": file, "key_file": file}
         return {
             "hostname": hostname,
             "listen": [f"127.0.0.1:{port}"],
             "redirect_listen": [],
-            "certificate": {"cert_file": certificate, "key_file": certificate},
+            "certificate": certificate,
             "admin_listen": None,
         }
 
     def _run(self, command: list[str], content: dict[str, Any], port: int, name: str) -> Site:
         file = self._folder / f"{command[0]}.yaml"
         content = {"state_dir": str(self._folder / "state"), **content}
+        if self._acme is not None:
+            content["acme"] = dict(self._acme)
         file.write_text(yaml.safe_dump(content), "utf-8")
         process, output = self._start(*command, "--config", str(file), says="Serving")
-        trust = ssl.create_default_context(cafile=self._authority.file)
-        return Site(process=process, output=output, port=port, hostname=name, trust=trust)
+        trust = ssl.create_default_context(cafile=self._trusted)
+        return Site(
+            process=process,
+            output=output,
+            configuration=file,
+            port=port,
+            hostname=name,
+            trust=trust,
+        )

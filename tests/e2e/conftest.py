@@ -1,11 +1,12 @@
 """The real commands on loopback, with upstreams that a test plays itself."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from acme_world import World, acme_world
 from authority import Authority
 from deployment import Deployment, Site, Start, Way
 
@@ -45,3 +46,10 @@ async def uap(standing: dict[str, Site], deployment: Deployment) -> AsyncIterato
     """The UAP with an instance behind it."""
     async with deployment.through(standing["uap"]) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """An ACME authority, name servers and Cloudflare's API, without faults, for all tests."""
+    with acme_world(tmp_path_factory.mktemp("world")) as started:
+        yield started
