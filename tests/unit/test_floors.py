@@ -35,7 +35,12 @@ BANNED_IN_PURE = {"asyncio", "socket", "ssl", "logging", "uvloop", "threading", 
 # The serving process never loads these: they are heavy, and they hold the DNS token.
 OUTSIDE_SERVING = {"acme", "josepy", "cloudflare"}
 # What the short-lived process that gets certificates is made of.
-ISSUING = {"certs/accounts.py", "certs/dns/cloudflare.py"}
+ISSUING = {
+    "certs/accounts.py",
+    "certs/authority.py",
+    "certs/dns/cloudflare.py",
+    "certs/session.py",
+}
 
 # Net takes plain values: what was configured is read further up.
 NO_SETTINGS = {"net", "wire", "rules"}
