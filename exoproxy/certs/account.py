@@ -49,63 +49,59 @@ def read_binding(key_id: str, file: Path) -> Binding:
     return Binding(key_id=key_id, key=text.rstrip("=").translate(str.maketrans("+/", "-_")))
 
 
-def sign_in(
-    authority: Authority,
-    accounts: Accounts,
-    *,
-    email: str | None,
-    binding: Binding | None,
-    say: Callable[[str], None],
-) -> Account:
-    """Let the stored account sign, or a new one if there is none; return it.
+class Registrar:
+    """Has requests signed by an account: the stored one, or one that it registers."""
 
-    Raises `IssuanceProblem`.
-    """
-    account = accounts.load()
-    if account is None:
-        return _register(authority, accounts, _new_key(), email=email, binding=binding, say=say)
-    authority.sign_with(account.key, account.uri)
-    return account
+    def __init__(
+        self,
+        authority: Authority,
+        accounts: Accounts,
+        *,
+        email: str | None,
+        binding: Binding | None,
+        say: Callable[[str], None],
+    ) -> None:
+        """`email` and `binding` are for an account that has to be registered."""
+        self._authority = authority
+        self._accounts = accounts
+        self._email = email
+        self._binding = binding
+        self._say = say
 
+    def sign_in_if_known(self) -> bool:
+        """Let the stored account sign, and tell whether there is one."""
+        account = self._accounts.load()
+        if account is not None:
+            self._authority.sign_with(account.key, account.uri)
+        return account is not None
 
-def sign_in_anew(
-    authority: Authority,
-    accounts: Accounts,
-    lost: Account,
-    *,
-    email: str | None,
-    binding: Binding | None,
-    say: Callable[[str], None],
-) -> Account:
-    """Register again the key of an account that the authority does not know any more.
+    def sign_in(self) -> None:
+        """Let the stored account sign, or a new one. Raises `IssuanceProblem`."""
+        if not self.sign_in_if_known():
+            self._register(_new_key())
 
-    Raises `IssuanceProblem`.
-    """
-    accounts.forget(lost)
-    return _register(authority, accounts, lost.key, email=email, binding=binding, say=say)
+    def sign_in_again(self) -> None:
+        """Register the key of an account anew that the authority has lost.
 
+        Raises `IssuanceProblem`.
+        """
+        lost = self._accounts.load()
+        if lost is not None:
+            self._accounts.forget(lost)
+        self._register(_new_key() if lost is None else lost.key)
 
-def _register(
-    authority: Authority,
-    accounts: Accounts,
-    key: bytes,
-    *,
-    email: str | None,
-    binding: Binding | None,
-    say: Callable[[str], None],
-) -> Account:
-    if authority.needs_binding and binding is None:
-        raise IssuanceProblem(
-            f"{authority.host} binds its accounts to one that you have there: get a key for "
-            "external account binding (EAB) from it, and set acme.eab_key_id and "
-            "acme.eab_key_file."
-        )
-    terms = f", agreeing to its terms of service: {authority.terms}" if authority.terms else ""
-    say(f"Registering an account at {authority.host}{terms}")
-    uri = authority.register(key, email=email, binding=binding)
-    account = Account(id=_id_of(key), key=key, uri=uri)
-    accounts.save(account, email)
-    return account
+    def _register(self, key: bytes) -> None:
+        authority = self._authority
+        if authority.needs_binding and self._binding is None:
+            raise IssuanceProblem(
+                f"{authority.host} binds its accounts to one that you have there: get a key for "
+                "external account binding (EAB) from it, and set acme.eab_key_id and "
+                "acme.eab_key_file."
+            )
+        terms = f", agreeing to its terms of service: {authority.terms}" if authority.terms else ""
+        self._say(f"Registering an account at {authority.host}{terms}")
+        url = authority.register(key, email=self._email, binding=self._binding)
+        self._accounts.save(Account(id=_id_of(key), key=key, uri=url), self._email)
 
 
 def _new_key() -> bytes:

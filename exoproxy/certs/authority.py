@@ -64,7 +64,7 @@ class Authority:
             self._new_order = _text(directory, "newOrder")
             self.renewal_info = _optional_text(directory, "renewalInfo")
             meta = directory.get("meta") or {}
-            self.terms = _optional_text(meta, "termsOfService") or ""
+            self.terms = clean(meta.get("termsOfService"))
             self.needs_binding = meta.get("externalAccountRequired") is True
             profiles = meta.get("profiles") or {}
             self.profiles = {clean(name): clean(about) for name, about in profiles.items()}
@@ -129,11 +129,17 @@ class Authority:
         with self._session.asking(f"look at the proof for {challenge.domain}"):
             self._post(challenge.url, {})
 
-    def finalize(self, order: Order, csr: x509.CertificateSigningRequest) -> Order:
-        """Ask for the certificate of an order whose names are all proved (section 7.4)."""
-        request = b64encode(csr.public_bytes(Encoding.DER)).decode()
+    def finalize(
+        self, order: Order, request: x509.CertificateSigningRequest
+    ) -> tuple[Order, float | None]:
+        """Ask for the certificate of an order whose names are all proved (section 7.4).
+
+        Returns how far it is, and in how many seconds to ask if that was said.
+        """
+        content = b64encode(request.public_bytes(Encoding.DER)).decode()
         with self._session.asking("issue the certificate"):
-            return _order(order.url, self._post(order.finalize, {"csr": request}).json())
+            answer = self._post(order.finalize, {"csr": content})
+            return _order(order.url, answer.json()), self._session.retry_after(answer)
 
     def certificate(self, url: str) -> bytes:
         """Return the chain that was issued (section 7.4.2), as it was sent."""
