@@ -124,14 +124,14 @@ class _Wait:
                 "the zone, or raise acme.dns.propagation_timeout."
             )
         if has_all and not silent:
-            say(f"All {len(has_all)} name servers of {self._place.zone} have {self._place.name}.")
+            say(f"Every name server of {self._place.zone} has {self._place.name}.")
             return True
         if has_all:
             if elapsed < min(_PATIENCE, timeout):
                 return False
             say(
-                f"{self._place.name} is on {len(has_all)} name servers of {self._place.zone}; "
-                f"passed over: {self._list(silent)}."
+                f"The name servers of {self._place.zone} have {self._place.name}; passed over: "
+                f"{self._list(silent)}."
             )
             return True
         if elapsed < min(_BLIND_SECONDS, timeout):

@@ -23,7 +23,7 @@ from dns.rdatatype import RdataType
 
 # A zone's own server has its answer at hand; a resolver may have to walk from the root.
 _SERVER_SECONDS: Final = 2.0
-_RESOLVER_SECONDS: Final = 4.0
+_RESOLVER_SECONDS: Final = 3.0
 # The largest UDP answer that passes every usual path unfragmented (RFC 9715 section 3).
 _PAYLOAD: Final = 1232
 
@@ -37,7 +37,10 @@ class Server:
     name: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.address})" if self.name else self.address
+        address = self.address
+        if self.port != 53:
+            address = f"[{address}]:{self.port}" if ":" in address else f"{address}:{self.port}"
+        return f"{self.name} ({address})" if self.name else address
 
 
 class NoAnswer(Exception):

@@ -74,7 +74,7 @@ def test_all_servers_have_all_values(attempt: Attempt) -> None:
     attempt.wait()
 
     assert attempt.slept == []
-    assert attempt.said == [f"All 3 name servers of example.org have {NAME}."]
+    assert attempt.said == [f"Every name server of example.org has {NAME}."]
     assert NAME not in {name for name, _ in attempt.world.resolver.asked}
 
 
@@ -105,7 +105,7 @@ def test_one_server_lags(attempt: Attempt) -> None:
     assert attempt.said == [
         f"Waiting until all name servers of example.org have {NAME}: "
         "ns3.example.org (192.0.2.3) returns NXDOMAIN.",
-        f"All 3 name servers of example.org have {NAME}.",
+        f"Every name server of example.org has {NAME}.",
     ]
 
 
@@ -152,7 +152,7 @@ def test_silent_server_does_not_veto(attempt: Attempt) -> None:
 
     assert 5 <= sum(attempt.slept) < 10
     assert attempt.said[-1] == (
-        f"{NAME} is on 2 name servers of example.org; passed over: "
+        f"The name servers of example.org have {NAME}; passed over: "
         "ns3.example.org (192.0.2.3) does not answer within 2 s."
     )
 
@@ -235,7 +235,7 @@ def test_blind_wait_ends_when_servers_come_back(attempt: Attempt) -> None:
     attempt.at_sleep = come_back
     attempt.wait()
 
-    assert attempt.said[-1] == f"All 3 name servers of example.org have {NAME}."
+    assert attempt.said[-1] == f"Every name server of example.org has {NAME}."
     assert 20 <= sum(attempt.slept) < 31
 
 

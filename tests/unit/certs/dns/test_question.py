@@ -169,9 +169,15 @@ def test_nobody_to_ask() -> None:
     assert ask_all(ask, [], NAME, TXT) == []
 
 
-def test_name_of_a_server() -> None:
+@pytest.mark.parametrize(
+    ("server", "expected"),
+    [
+        (Server(address="192.0.2.1", name="ns1.example.org"), "ns1.example.org (192.0.2.1)"),
+        (Server(address="192.0.2.53"), "192.0.2.53"),
+        (Server(address="127.0.0.1", port=5353), "127.0.0.1:5353"),
+        (Server(address="::1", port=5353), "[::1]:5353"),
+    ],
+)
+def test_server_in_a_sentence(server: Server, expected: str) -> None:
     """A name server is named with its address, a resolver by its address alone."""
-    named = Server(address="192.0.2.1", name="ns1.example.org")
-
-    assert str(named) == "ns1.example.org (192.0.2.1)"
-    assert str(Server(address="192.0.2.53")) == "192.0.2.53"
+    assert str(server) == expected
