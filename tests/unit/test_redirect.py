@@ -2,11 +2,12 @@
 
 import pytest
 
-from exoproxy.errors import BadRequest, Misdirected
+from exoproxy.errors import BadRequest, MethodNotAllowed, Misdirected, NotFound
 from exoproxy.proxy.decision import Reply
 from exoproxy.redirect import RedirectSite
 from heads import peer, request
 
+CHALLENGE = "/.well-known/acme-challenge/"
 SERVED = {"my.example.org", "http-192-168-0-5-80.proxy.example.com"}
 
 
@@ -78,3 +79,82 @@ def test_112_answer_can_not_be_split(target: str) -> None:
 def test_112_encoded_line_ends_stay_encoded() -> None:
     """Nothing is decoded on its way into Location."""
     assert location("GET /a%0d%0aX:y", "my.example.org") == b"https://my.example.org/a%0d%0aX:y"
+
+
+def challenged(line: str, host: str = "my.example.org") -> tuple[Reply, list[str]]:
+    """Return the answer of a host where the token `known` is pending, and the tokens asked for."""
+    asked: list[str] = []
+
+    def challenge(token: str) -> bytes | None:
+        asked.append(token)
+        return b"known.proof" if token == "known" else None
+
+    site = RedirectSite(serves=SERVED.__contains__, port=443, challenge=challenge)
+    reply = site.decide(request(line, f"Host: {host}"), peer())
+    assert isinstance(reply, Reply)
+    return reply, asked
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("query", ["", "?x=/../"])
+def test_answers_a_pending_challenge(method: str, query: str) -> None:
+    """The authority gets the key authorization, and nobody keeps it."""
+    reply, _ = challenged(f"{method} {CHALLENGE}known{query}")
+
+    assert reply == Reply(
+        status=200,
+        fields=[
+            (b"Content-Type", b"application/octet-stream"),
+            (b"Cache-Control", b"no-store"),
+            (b"X-Content-Type-Options", b"nosniff"),
+        ],
+        content=b"known.proof",
+    )
+
+
+@pytest.mark.parametrize("token", ["", "unknown", "known/", "known%00", "%6bnown", "../known"])
+def test_other_tokens_are_not_found(token: str) -> None:
+    """404 with a reason; a token is what stands there, and nothing of it is decoded."""
+    with pytest.raises(NotFound, match="No challenge"):
+        challenged(f"GET {CHALLENGE}{token}")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+def test_a_challenge_is_read_only(method: str) -> None:
+    """405, and the token is not even looked up."""
+    with pytest.raises(MethodNotAllowed) as refusal:
+        challenged(f"{method} {CHALLENGE}known")
+
+    assert refusal.value.allow == "GET, HEAD"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "[::1]"])
+def test_challenges_are_answered_for_the_served_name_only(host: str) -> None:
+    """421 comes before 200: a name of others can't be proved here."""
+    with pytest.raises(Misdirected):
+        challenged(f"GET {CHALLENGE}known", host)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/.well-known/acme-challenge",
+        "/.well-known/ACME-challenge/known",
+        "/.well-known/%61cme-challenge/known",
+        "//.well-known/acme-challenge/known",
+        "/x/../.well-known/acme-challenge/known",
+        "/x?/.well-known/acme-challenge/known",
+    ],
+)
+def test_everything_else_is_redirected(path: str) -> None:
+    """What is not exactly the path of challenges goes to https, and no token is looked up."""
+    reply, asked = challenged(f"GET {path}")
+
+    assert (reply.status, asked) == (308, [])
+
+
+def test_without_challenges_their_path_is_redirected_too() -> None:
+    """As on a UAP, whose certificates http-01 can't get."""
+    assert location(f"GET {CHALLENGE}known", "my.example.org") == (
+        b"https://my.example.org/.well-known/acme-challenge/known"
+    )
