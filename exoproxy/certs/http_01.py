@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from exoproxy.certs.files import replace_file
+from exoproxy.certs.folder import Folder, explained, opened
 from exoproxy.certs.problem import IssuanceProblem
 
 logger: Final = logging.getLogger("exoproxy")
@@ -31,8 +31,7 @@ _LEFT_BEHIND: Final = 24 * 3600.0
 def publish(folder: Path, token: str, key_authorization: str) -> None:
     """Let `answer` give the key authorization for the token; sweeps what was left behind.
 
-    The folder is made where it is missing; only its owner may look into it. Raises
-    `IssuanceProblem`.
+    The folder is made where it is missing, for its owner alone. Raises `IssuanceProblem`.
     """
     content = key_authorization.encode(errors="replace")
     if not _answers(token, content):
@@ -40,27 +39,24 @@ def publish(folder: Path, token: str, key_authorization: str) -> None:
             "The authority's http-01 challenge has a token that is not base64url, so it was not "
             "answered: see that acme.directory names the right authority."
         )
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.chmod(0o700)
-        _sweep(folder)
-        replace_file(folder / token, content, mode=0o600)
-    except OSError as error:
-        raise IssuanceProblem(
-            f"The answer to the http-01 challenge can't be put into {folder} ({error.strerror}): "
-            "give exoproxy's user that folder to write, and see that the disk is not full."
-        ) from error
+    with explained(folder), opened(folder.parent, folder.name) as challenges:
+        _sweep(challenges)
+        challenges.write(token, content, mode=0o600)
 
 
 def remove(folder: Path, token: str) -> None:
     """Take the answer away again. Never raises: a file that stays is told, and swept next time."""
     if not _TOKEN.fullmatch(token):
         return
-    path = folder / token
     try:
-        path.unlink(missing_ok=True)
+        with opened(folder.parent, folder.name, make=False) as challenges:
+            challenges.remove(token)
+    except FileNotFoundError:
+        return
     except OSError as error:
-        logger.warning("The challenge's answer %s can't be removed (%s)", path, error.strerror)
+        logger.warning(
+            "The challenge's answer %s can't be removed (%s)", folder / token, error.strerror
+        )
 
 
 def answer(folder: Path, token: str) -> bytes | None:
@@ -70,18 +66,11 @@ def answer(folder: Path, token: str) -> bytes | None:
     """
     if not _TOKEN.fullmatch(token):
         return None
-    # A FIFO would keep the event loop waiting without O_NONBLOCK.
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     try:
-        descriptor = os.open(folder / token, flags)
+        with opened(folder.parent, folder.name, make=False) as challenges:
+            content = challenges.read(token, limit=_LONGEST)
     except OSError:
         return None
-    try:
-        content = os.read(descriptor, _LONGEST + 1)
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
     return content if _answers(token, content) else None
 
 
@@ -91,14 +80,14 @@ def _answers(token: str, content: bytes) -> bool:
     return match is not None and match[1] == token.encode()
 
 
-def _sweep(folder: Path) -> None:
+def _sweep(challenges: Folder) -> None:
     """Remove files that are older than any order, half-written ones among them."""
     oldest = time.time() - _LEFT_BEHIND
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            try:
-                if entry.stat(follow_symlinks=False).st_mtime < oldest:
-                    os.unlink(entry.path)
-            except OSError as error:
-                # Somebody else's sweep was faster, or it stays: neither is in the order's way.
-                logger.debug("%s was not swept (%s)", entry.path, error.strerror)
+    for name in challenges.names():
+        try:
+            state = os.stat(name, dir_fd=challenges.descriptor, follow_symlinks=False)
+            if state.st_mtime < oldest:
+                challenges.remove(name)
+        except OSError as error:
+            # Somebody else's sweep was faster, or it stays: neither is in the order's way.
+            logger.debug("%s was not swept (%s)", challenges.path / name, error.strerror)

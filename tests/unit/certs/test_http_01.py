@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exoproxy.certs import http_01
+from exoproxy.certs.folder import Folder
 from exoproxy.certs.http_01 import answer, publish, remove
 from exoproxy.certs.problem import IssuanceProblem
 
@@ -33,6 +33,7 @@ def put(folder: Path, name: str, content: bytes = PROOF.encode(), *, age: float 
 def test_publishes_answers_and_removes(folder: Path) -> None:
     """The key authorization is answered byte for byte, until it is removed."""
     assert answer(folder, TOKEN) is None
+    assert not folder.exists()
     publish(folder, TOKEN, PROOF)
     assert answer(folder, TOKEN) == PROOF.encode()
     remove(folder, TOKEN)
@@ -41,12 +42,25 @@ def test_publishes_answers_and_removes(folder: Path) -> None:
 
 
 def test_only_the_owner_may_look(folder: Path) -> None:
-    """Folder and file are private, even where the folder was wide before."""
-    folder.mkdir(mode=0o755, parents=True)
+    """Folder and file are private from the beginning."""
     publish(folder, TOKEN, PROOF)
 
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / TOKEN).stat().st_mode) == 0o600
+
+
+def test_a_folder_that_is_a_link_is_not_entered(folder: Path, tmp_path: Path) -> None:
+    """Who may write the store leads neither root nor the listener elsewhere."""
+    elsewhere = tmp_path / "elsewhere"
+    put(elsewhere, TOKEN)
+    folder.parent.mkdir()
+    folder.symlink_to(elsewhere)
+
+    assert answer(folder, TOKEN) is None
+    with pytest.raises(IssuanceProblem, match="a link or a file"):
+        publish(folder, TOKEN, PROOF)
+    remove(folder, TOKEN)
+    assert os.listdir(elsewhere) == [TOKEN]
 
 
 def test_challenges_stand_side_by_side(folder: Path) -> None:
@@ -147,7 +161,7 @@ def test_a_folder_that_may_not_be_read_has_no_answers(
     """The listener says 404 and goes on."""
     publish(folder, TOKEN, PROOF)
 
-    def denied(*_: object) -> int:
+    def denied(*_: object, **__: object) -> int:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "open", denied)
@@ -173,10 +187,10 @@ def test_what_can_not_be_swept_is_in_nobodys_way(
     """Two processes may sweep at the same time."""
     put(folder, "old", age=2 * DAY)
 
-    def gone(_: object) -> None:
+    def gone(_: object, __: object) -> None:
         raise FileNotFoundError(2, "No such file or directory")
 
-    monkeypatch.setattr(os, "unlink", gone)
+    monkeypatch.setattr(Folder, "remove", gone)
     publish(folder, TOKEN, PROOF)
 
     assert answer(folder, TOKEN) == PROOF.encode()
@@ -185,11 +199,11 @@ def test_what_can_not_be_swept_is_in_nobodys_way(
 def test_a_full_disk_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One sentence with the folder; nothing half-written is left or answered."""
 
-    def full(*_: object, **__: object) -> None:
+    def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(http_01, "replace_file", full)
-    with pytest.raises(IssuanceProblem, match=r"http-01 \(No space left on device\): give"):
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(IssuanceProblem, match=rf"no room left to write in {folder}"):
         publish(folder, TOKEN, PROOF)
 
     assert os.listdir(folder) == []
@@ -200,12 +214,14 @@ def test_removing_never_raises(
 ) -> None:
     """Clean-up goes on with the rest; a file that stays is told."""
     remove(folder, TOKEN)
+    folder.mkdir(parents=True)
+    remove(folder, TOKEN)
     assert caplog.records == []
 
     def denied(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "unlink", denied)
+    monkeypatch.setattr(os, "unlink", denied)
     remove(folder, TOKEN)
 
     assert "can't be removed (Permission denied)" in caplog.text
