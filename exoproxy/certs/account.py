@@ -4,7 +4,6 @@ A stored account is used as it is, without asking; one that the authority has lo
 anew, once. Called by `issue`; where accounts are kept is `accounts`.
 """
 
-import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +14,6 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
 )
 
 from exoproxy.certs.accounts import Account, Accounts
@@ -59,21 +56,29 @@ class Registrar:
         *,
         email: str | None,
         binding: Binding | None,
+        preferred: str,
         say: Callable[[str], None],
     ) -> None:
-        """`email` and `binding` are for an account that has to be registered."""
+        """`email` and `binding` are for an account that has to be registered.
+
+        Of several stored accounts it is the one with the id `preferred`, if it is among them.
+        """
         self._authority = authority
         self._accounts = accounts
         self._email = email
         self._binding = binding
         self._say = say
+        # The id of the account that signs, or may sign.
+        self.account = preferred
 
     def sign_in_if_known(self) -> bool:
         """Let the stored account sign, and tell whether there is one."""
-        account = self._accounts.load()
-        if account is not None:
-            self._authority.sign_with(account.key, account.uri)
-        return account is not None
+        account = self._accounts.load(self.account)
+        if account is None:
+            return False
+        self._authority.sign_with(account.key, account.uri)
+        self.account = account.id
+        return True
 
     def sign_in(self) -> None:
         """Let the stored account sign, or a new one. Raises `IssuanceProblem`."""
@@ -85,7 +90,7 @@ class Registrar:
 
         Raises `IssuanceProblem`.
         """
-        lost = self._accounts.load()
+        lost = self._accounts.load(self.account)
         if lost is not None:
             self._accounts.forget(lost)
         self._register(_new_key() if lost is None else lost.key)
@@ -101,16 +106,11 @@ class Registrar:
         terms = f", agreeing to its terms of service: {authority.terms}" if authority.terms else ""
         self._say(f"Registering an account at {authority.host}{terms}")
         url = authority.register(key, email=self._email, binding=self._binding)
-        self._accounts.save(Account(id=_id_of(key), key=key, uri=url), self._email)
+        account = Account.of(key=key, uri=url)
+        self._accounts.save(account, self._email)
+        self.account = account.id
 
 
 def _new_key() -> bytes:
     key = ec.generate_private_key(ec.SECP256R1())
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def _id_of(key: bytes) -> str:
-    """Return certbot's name for the folder of an account with this key."""
-    private = load_pem_private_key(key, password=None)
-    public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    return hashlib.md5(public, usedforsecurity=False).hexdigest()

@@ -93,7 +93,15 @@ class Authority:
                 directory=messages.Directory({"newAccount": self._new_account}),
             )
         with self._session.asking("register an account"):
-            url = _location(self._post(self._new_account, wanted))
+            answer = self._post(self._new_account, wanted)
+            url = _location(answer)
+            status = answer.json().get("status", "valid")
+        if status != "valid":
+            raise IssuanceProblem(
+                f"{self.host} calls the account of the stored key {clean(status)}: move the "
+                "account's folder out of accounts/ in the store, and the next attempt registers a "
+                "new one."
+            )
         self.sign_with(key, url)
         return url
 

@@ -43,13 +43,14 @@ class Refusal(IssuanceProblem):
 
     @property
     def final(self) -> bool:
-        """Whether the same request would be refused again: an ACME error, and no busy authority."""
-        return (
-            bool(self.kind)
-            and 400 <= self.status < 500
-            and self.status != 429
-            and self.kind not in ("rateLimited", "badNonce", "serverInternal", "userActionRequired")
-        )
+        """Whether the same request would be refused again: no busy authority, nor a page of HTML.
+
+        That something does not exist is told without an ACME error by some.
+        """
+        if self.status in (404, 410):
+            return True
+        passing = ("", "rateLimited", "badNonce", "serverInternal", "userActionRequired")
+        return 400 <= self.status < 500 and self.status != 429 and self.kind not in passing
 
 
 # Error -> why, and what to do. For requests: accounts, orders, certificates.
