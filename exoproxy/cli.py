@@ -8,6 +8,7 @@ import argparse
 import io
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 from exoproxy import __version__
 
 if TYPE_CHECKING:
+    from exoproxy.certs.wanted import Wanted
     from exoproxy.settings.model import Settings
 
 DONE: Final = 0
@@ -26,6 +28,7 @@ FAILED: Final = 1
 WRONG: Final = 2
 
 _DEFAULT_CONFIG: Final = "/etc/exoproxy/exoproxy.yaml"
+_CERTBOT: Final = Path("/etc/letsencrypt")
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -70,9 +73,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def add(
-        name: str, command: Command, text: str, *, config: bool = True
+        name: str,
+        command: Command,
+        text: str,
+        *,
+        config: bool = True,
+        to: "argparse._SubParsersAction[argparse.ArgumentParser]" = commands,
     ) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        added = to.add_parser(name, help=text, description=text, allow_abbrev=False)
         added.set_defaults(command=command)
         if config:
             added.add_argument(
@@ -94,6 +102,20 @@ def _parser() -> argparse.ArgumentParser:
     explain = add("explain", _explain, "Tell what would happen to a request, and why.")
     explain.add_argument("target", metavar="HOST_OR_URL")
     explain.add_argument("--json", action="store_true", help="print the result as JSON")
+    text = "Show the certificates, get them now, or take over certbot's."
+    certs = commands.add_parser("cert", help=text, description=text, allow_abbrev=False)
+    cert = certs.add_subparsers(metavar="COMMAND", required=True)
+    status = add("status", _cert_status, "Show what there is, and what comes next.", to=cert)
+    status.add_argument("--json", action="store_true", help="print the result as JSON")
+    issue = add("issue", _cert_issue, "Get what is missing now, with a word on each step.", to=cert)
+    issue.add_argument("--staging", action="store_true", help="only try whether it would work")
+    issue.add_argument("--force", action="store_true", help="also where there is one already")
+    renew = add("renew", _cert_renew, "Get new ones now.", to=cert)
+    renew.add_argument("--if-due", action="store_true", help="only those that are due")
+    take = add("import", _cert_import, "Take over certificates and account of certbot.", to=cert)
+    take.add_argument("--from", dest="source", metavar="FOLDER", type=Path, default=_CERTBOT)
+    for each in (issue, renew, take):
+        each.add_argument("names", metavar="NAME", nargs="*", help="host name, as configured")
     config = add("config", _config, "Print what can be configured.", config=False)
     config.add_argument(
         "what", choices=["schema", "example"], help="JSON Schema, or a commented example"
@@ -221,6 +243,56 @@ def _explain(options: argparse.Namespace) -> int:
         for step in explanation.steps:
             print(f"{step.subject:8}  {'' if step.ok else 'refused, '}{step.sentence}")
     return DONE if explanation.served else FAILED
+
+
+def _cert_status(options: argparse.Namespace) -> int:
+    settings = _load(options)
+    from exoproxy.certs.inventory import inventory
+    from exoproxy.certs.status import rows, table, values
+
+    found = rows(inventory(settings), datetime.now(UTC))
+    if options.json:
+        _print_json(values(found))
+    else:
+        sys.stdout.write(table(found, shutil.get_terminal_size().columns))
+    return DONE
+
+
+def _cert_issue(options: argparse.Namespace) -> int:
+    settings, asked = _asked(options)
+    from exoproxy.cert import issue
+
+    return issue(settings, asked, staging=options.staging, force=options.force)
+
+
+def _cert_renew(options: argparse.Namespace) -> int:
+    settings, asked = _asked(options)
+    from exoproxy.cert import renew
+
+    return renew(settings, asked, if_due=options.if_due)
+
+
+def _cert_import(options: argparse.Namespace) -> int:
+    settings = _load(options)
+    asked = _chosen(options, settings) if options.names else None
+    from exoproxy.cert import take_over
+
+    return take_over(settings, asked, options.source)
+
+
+def _asked(options: argparse.Namespace) -> "tuple[Settings, list[Wanted]]":
+    settings = _load(options)
+    return settings, _chosen(options, settings)
+
+
+def _chosen(options: argparse.Namespace, settings: "Settings") -> "list[Wanted]":
+    """Return the certificates that are meant: those named, or the only one."""
+    from exoproxy.certs.wanted import Unknown, chosen
+
+    try:
+        return chosen(settings, options.names)
+    except Unknown as unknown:
+        raise Wrong([f"{_config_path(options)}: {unknown}"]) from None
 
 
 def _config(options: argparse.Namespace) -> int:

@@ -5,7 +5,6 @@ Nothing here ever fails: without a usable suggestion a certificate is renewed by
 """
 
 import logging
-from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -13,6 +12,7 @@ from typing import Any, Final
 from cryptography import x509
 
 from exoproxy.certs.authority import Authority
+from exoproxy.certs.context import ari_id
 from exoproxy.certs.problem import IssuanceProblem
 from exoproxy.certs.refusal import clean
 
@@ -28,27 +28,10 @@ class Suggestion:
     retry_after: float | None
 
 
-def identifier(certificate: x509.Certificate) -> str | None:
-    """Return what a certificate is called in ARI (section 4.1), and what an order `replaces`.
-
-    None if the certificate does not name its issuer's key.
-    """
-    try:
-        issuer = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
-        return None
-    if not issuer.value.key_identifier:
-        return None
-    serial = certificate.serial_number
-    # As DER has it: with a leading zero where the first bit would else be a sign.
-    content = serial.to_bytes(serial.bit_length() // 8 + 1, "big")
-    return f"{_base64url(issuer.value.key_identifier)}.{_base64url(content)}"
-
-
 def ask(authority: Authority, certificate: x509.Certificate) -> Suggestion | None:
     """Return when the authority would like this certificate renewed, None if it doesn't say."""
-    name = identifier(certificate)
-    if authority.renewal_info is None or name is None:
+    name = ari_id(certificate)
+    if authority.renewal_info is None or not name:
         return None
     try:
         document, retry_after = authority.suggestion(name)
@@ -75,7 +58,3 @@ def _moment(text: Any) -> datetime:
     if moment.tzinfo is None:
         raise ValueError("it has a time without a zone")
     return moment.astimezone(UTC)
-
-
-def _base64url(content: bytes) -> str:
-    return urlsafe_b64encode(content).rstrip(b"=").decode()

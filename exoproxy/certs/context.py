@@ -12,6 +12,7 @@ import os
 import pwd
 import ssl
 import stat
+from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from datetime import datetime
 from ipaddress import ip_address
@@ -155,6 +156,26 @@ def covers(certificate: x509.Certificate, name: str) -> bool:
     name = name.lower()
     _, _, parent = name.partition(".")
     return name in listed or f"*.{parent}" in listed
+
+
+def ari_id(certificate: x509.Certificate) -> str:
+    """Return what a certificate is called in renewal information and orders (RFC 9773 section 4.1).
+
+    Empty if it does not name its issuer's key.
+    """
+    try:
+        issuer = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return ""
+    if not issuer.value.key_identifier:
+        return ""
+    serial = certificate.serial_number
+    # As DER has it: with a leading zero where the first bit would else be a sign.
+    content = serial.to_bytes(serial.bit_length() // 8 + 1, "big")
+    return ".".join(
+        urlsafe_b64encode(part).rstrip(b"=").decode()
+        for part in (issuer.value.key_identifier, content)
+    )
 
 
 def _read(path: Path, what: str) -> bytes:

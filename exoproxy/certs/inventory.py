@@ -5,12 +5,9 @@ raised for what files hold. Called by `cli` and `check`.
 """
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
-
-from cryptography import x509
 
 from exoproxy.certs.context import CertificateProblem, process_user, read_certificate
 from exoproxy.certs.state import load
@@ -23,15 +20,9 @@ from exoproxy.settings.sites import Certificate, CertificateFiles
 
 _LEAF: Final = "leaf.pem"
 
-# An id in ACME Renewal Information, None for a certificate that has none.
-Identify = Callable[[x509.Certificate], str | None]
 
-
-def inventory(settings: Settings, identify: Identify) -> list[Known]:
-    """Return what there is for each configured name, then what else is stored.
-
-    `identify` returns what a certificate is called in ACME Renewal Information (RFC 9773).
-    """
+def inventory(settings: Settings) -> list[Known]:
+    """Return what there is for each configured name, then what else is stored."""
     store = store_of(settings)
     orders = {each.name: each for each in wanted(settings)}
     found = []
@@ -43,11 +34,11 @@ def inventory(settings: Settings, identify: Identify) -> list[Known]:
             leaf = state_dir(settings) / "local" / about.name / _LEAF
             found.append(_in_file(about, leaf))
         else:
-            found.append(_stored(about, store, orders[about.name], identify))
+            found.append(_stored(about, store, orders[about.name]))
     for name in store.names():
         if name not in orders:
             about = Known(key="", name=name, names=(), origin="acme")
-            found.append(_stored(about, store, None, identify))
+            found.append(_stored(about, store, None))
     return found
 
 
@@ -78,7 +69,7 @@ def _in_file(about: Known, path: Path) -> Known:
         return replace(about, path=path, trouble="" if absent else str(problem))
 
 
-def _stored(about: Known, store: Store, order: Wanted | None, identify: Identify) -> Known:
+def _stored(about: Known, store: Store, order: Wanted | None) -> Known:
     """Add the certificate of the store, and what is remembered of it."""
     if trouble := closed(store):
         return replace(about, trouble=trouble)
@@ -97,6 +88,6 @@ def _stored(about: Known, store: Store, order: Wanted | None, identify: Identify
         state=state,
         certificate=newest.certificate,
         life=order.life(newest, state) if order else None,
-        window_of=identify(newest.certificate) or "",
+        window=order.window(newest, state) if order else None,
         path=link if link.resolve() == newest.fullchain.resolve() else newest.fullchain,
     )

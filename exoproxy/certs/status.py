@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 from exoproxy.certs.context import covers, warnings_of
 from exoproxy.certs.dns.provider import Record
 from exoproxy.certs.state import State
-from exoproxy.rules.renewal import Life, Renew, Wait, next_action
+from exoproxy.rules.renewal import Life, NoWindow, Renew, Wait, Window, next_action
 
 Origin = Literal["acme", "local", "files"]
 
@@ -36,7 +36,8 @@ class Known:
 
     `key` is where the configuration asks for it, e.g. `main`, and empty if it doesn't. `names` are
     those to be covered. `certificate` is None if there is none, and `life` if there is none that
-    will do; `window_of` is its ARI id. `trouble` says why it can't be read.
+    will do; `window` is when the authority would like it renewed. `trouble` says why it can't be
+    read.
     """
 
     key: str
@@ -45,7 +46,7 @@ class Known:
     origin: Origin
     certificate: x509.Certificate | None = None
     life: Life | None = None
-    window_of: str = ""
+    window: Window | NoWindow | None = None
     path: Path | None = None
     state: State = field(default_factory=State)
     trouble: str = ""
@@ -165,10 +166,8 @@ def _next(known: Known, now: datetime) -> tuple[str, datetime | None]:
         return "none: it is renewed by whoever puts the files there", None
     if known.origin == "local":
         return "is made anew when the service starts and 1/3 of its life is left", None
-    life, state = known.life, known.state
-    # The window that is stored may be a predecessor's.
-    window = state.window if life and state.window_of == known.window_of else None
-    action = next_action(life, window, state.history, now)
+    life = known.life
+    action = next_action(life, known.window, known.state.history, now)
     if isinstance(action, Wait):
         return action.reason, action.until
     if isinstance(action, Renew) and known.certificate is not None and life is None:

@@ -4,15 +4,15 @@ The serving process, the issuance process and the commands must agree on this, s
 here once. Light to import: neither the ACME client nor a DNS provider is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from exoproxy.certs.context import covers
+from exoproxy.certs.context import ari_id, covers
 from exoproxy.certs.lineage import Stored
 from exoproxy.certs.state import State
 from exoproxy.certs.store import Store
-from exoproxy.rules.renewal import Life
+from exoproxy.rules.renewal import Life, NoWindow, Window
 from exoproxy.settings.load import state_dir
 from exoproxy.settings.location import dotted
 from exoproxy.settings.model import Settings
@@ -23,6 +23,10 @@ _DIRECTORIES: Final = {
     "letsencrypt": "https://acme-v02.api.letsencrypt.org/directory",
     "letsencrypt-staging": "https://acme-staging-v02.api.letsencrypt.org/directory",
 }
+
+
+class Unknown(Exception):
+    """No such certificate is wanted, or several are; the message says what to write."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +61,14 @@ class Wanted:
             serial=stored.certificate.serial_number,
         )
 
+    def window(self, stored: Stored | None, state: State) -> Window | NoWindow | None:
+        """Return what the authority said about the stored certificate, None if that is unknown.
+
+        What the state holds may have been said about its predecessor.
+        """
+        same = stored is not None and state.window_of == ari_id(stored.certificate)
+        return state.window if same else None
+
 
 def wanted(settings: Settings) -> list[Wanted]:
     """Return the certificates that all hosts of the file together want from an authority."""
@@ -66,6 +78,21 @@ def wanted(settings: Settings) -> list[Wanted]:
         for key, site, names in sites(settings)
         if site.certificate == "acme"
     ]
+
+
+def chosen(settings: Settings, names: Sequence[str]) -> list[Wanted]:
+    """Return the wanted certificates with these names, or the only one. Raises `Unknown`."""
+    known = {each.name: each for each in wanted(settings)}
+    if not known:
+        raise Unknown("no `certificate:` is acme, so there is none to get from an authority")
+    if not names and len(known) > 1:
+        raise Unknown(f"there are several certificates; name this host's: {', '.join(known)}")
+    for name in names:
+        if name not in known:
+            raise Unknown(
+                f"no host with `certificate: acme` is called {name!a}; there is {', '.join(known)}"
+            )
+    return [known[name] for name in dict.fromkeys(names or known)]
 
 
 def sites(settings: Settings) -> Iterator[tuple[str, Main | Region, tuple[str, ...]]]:

@@ -39,3 +39,5 @@ def configure(log_format: str, stream: TextIO = sys.stderr) -> None:
     root.setLevel(logging.INFO)
     # asyncio reports at INFO and WARNING what clients do; only its errors are ours.
     logging.getLogger("asyncio").setLevel(logging.ERROR)
+    # Of the Cloudflare SDK; a line for each of its requests helps nobody.
+    logging.getLogger("httpx").setLevel(logging.WARNING)

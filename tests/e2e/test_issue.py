@@ -23,8 +23,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 import authority as minica
 from acme_front import AcmeFront, Fault
 from exoproxy.certs.accounts import Accounts
-from exoproxy.certs.ari import ask, identifier
+from exoproxy.certs.ari import ask
 from exoproxy.certs.authority import Authority, Binding
+from exoproxy.certs.context import ari_id
 from exoproxy.certs.issue import Issuer
 from exoproxy.certs.order import Challenge, Issued, KeyType, Wish
 from exoproxy.certs.problem import IssuanceProblem
@@ -489,7 +490,7 @@ def test_unknown_profile_is_told_before_anything_is_ordered(
 def test_renewal_names_what_it_replaces(client: Client, front: AcmeFront) -> None:
     """Where the authority knows ARI, an order says which certificate it renews."""
     front.window = ("2026-12-01T00:00:00Z", "2026-12-03T00:00:00Z")
-    replaced = identifier(leaf(client.order()))
+    replaced = ari_id(leaf(client.order()))
     client.order(Wish(names=WISH.names, replaces=replaced))
 
     assert replaced is not None
@@ -556,7 +557,7 @@ def test_window_for_renewal_is_asked_for(client: Client, front: AcmeFront) -> No
     assert suggestion.start == datetime(2026, 12, 1, tzinfo=UTC)
     assert suggestion.end == datetime(2026, 12, 3, tzinfo=UTC)
     assert suggestion.retry_after == 21600
-    assert front.paths("renewalInfo") == [f"/renewal-info/{identifier(certificate)}"]
+    assert front.paths("renewalInfo") == [f"/renewal-info/{ari_id(certificate)}"]
 
 
 def test_clock_is_compared_with_the_authority_s(client: Client, front: AcmeFront) -> None:

@@ -108,7 +108,8 @@ def test_prints_what_can_be_configured(run: Run, what: str, expected: str) -> No
     [
         [],
         ["serve"],
-        ["cert", "status"],
+        ["cert"],
+        ["cert", "issue", "--if-due"],
         ["client", "list"],
         ["status"],
         ["uap"],

@@ -22,7 +22,7 @@ HOUSE = (
     {"main", "uap", "redirect"},
     {"sites", "server"},
     {"service", "explain"},
-    {"demo", "check", "live"},
+    {"demo", "check", "live", "cert"},
     {"cli"},
     {"__main__"},
 )

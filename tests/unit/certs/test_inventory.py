@@ -62,7 +62,7 @@ def put(store: Store, authority: Authority, *names: str) -> bytes:
 
 def look(store: Store, content: Settings) -> list[Known]:
     content = content.model_copy(update={"state_dir": store.folder.parent})
-    return inventory(content, lambda certificate: f"ari.{certificate.serial_number}")
+    return inventory(content)
 
 
 def test_nothing_is_there_at_first(store: Store) -> None:
@@ -89,7 +89,7 @@ def test_reads_the_store(store: Store, authority: Authority) -> None:
     assert found.certificate is not None
     assert found.certificate.serial_number == newest.certificate.serial_number
     assert found.path == store.folder / "live" / HOST / "fullchain.pem"
-    assert (found.state, found.window_of) == (remembered, f"ari.{found.certificate.serial_number}")
+    assert found.state == remembered
     assert found.life is not None
     [_, row] = rows(look(store, settings()), NOW)
     assert (row.covers, row.errors) == ((HOST, f"*.{HOST}"), ("No.",))

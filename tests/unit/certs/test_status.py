@@ -59,7 +59,6 @@ SERVED = Known(
     origin="acme",
     certificate=GOOD,
     life=LIFE,
-    window_of="id",
     path=Path("/var/lib/exoproxy/acme/live/proxy.example.org/fullchain.pem"),
     state=State(directory=DIRECTORY),
 )
@@ -82,17 +81,14 @@ def test_tells_what_there_is() -> None:
     assert (found.errors, found.left_behind) == ((), ())
 
 
-def test_takes_the_window_of_this_certificate() -> None:
+def test_takes_the_authority_s_window() -> None:
     """The moment that the authority asks for, and the reason, come from the rules of renewal."""
     picked = NOW + 10 * DAY
     window = Window(start=picked, end=picked + DAY, picked=picked, ask_at=NOW + DAY)
-    state = State(directory=DIRECTORY, window=window, window_of="id")
+    found = row(window=window)
 
-    assert row(state=state).next_step == (
-        "renews on 2026-12-02 12:00 UTC, as the authority asks for"
-    )
-    assert row(state=state).next_at is not None
-    assert "as the authority asks" not in row(state=state, window_of="another").next_step
+    assert found.next_step == "renews on 2026-12-02 12:00 UTC, as the authority asks for"
+    assert found.next_at is not None
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,18 @@ from typing import Any
 import pytest
 
 from authority import Authority
-from exoproxy.certs.context import read_certificate
+from exoproxy.certs.context import ari_id, read_certificate
 from exoproxy.certs.lineage import Stored
 from exoproxy.certs.state import State
-from exoproxy.certs.wanted import Wanted, directory_url, store_of, wanted
+from exoproxy.certs.wanted import (
+    Unknown,
+    Wanted,
+    chosen,
+    directory_url,
+    store_of,
+    wanted,
+)
+from exoproxy.rules.renewal import NoWindow
 from exoproxy.settings.model import Settings
 
 MAIN = {"hostname": "my.example.org", "proxy": None}
@@ -93,3 +101,41 @@ def test_what_is_not_wanted_counts_as_none(tmp_path: Path) -> None:
     assert WANTED.life(stored(tmp_path, "proxy.example.org"), State()) is None
     elsewhere = State(directory="https://staging.example.org/directory")
     assert WANTED.life(stored(tmp_path, *WANTED.names), elsewhere) is None
+
+
+def test_a_window_is_that_of_the_certificate_it_was_told_for(tmp_path: Path) -> None:
+    """What the authority said about a predecessor says nothing about the one there is."""
+    there = stored(tmp_path, *WANTED.names)
+    window = NoWindow(ask_at=there.certificate.not_valid_after_utc)
+    state = State(window=window, window_of=ari_id(there.certificate))
+
+    assert WANTED.window(there, state) == window
+    assert WANTED.window(there, State(window=window, window_of="another")) is None
+    assert WANTED.window(None, state) is None
+
+
+def test_the_only_one_need_not_be_named() -> None:
+    """Of several the one is taken that was named, and once."""
+    [only] = chosen(settings(main=None), [])
+    found = chosen(settings(), ["my.example.org", "my.example.org"])
+
+    assert only.name == "proxy.example.org"
+    assert [each.name for each in found] == ["my.example.org"]
+
+
+@pytest.mark.parametrize(
+    ("content", "names", "sentence"),
+    [
+        (settings(), [], "name this host's: my.example.org, proxy.example.org"),
+        (
+            settings(),
+            ["y.example.org"],
+            "is called 'y.example.org'; there is my",
+        ),
+        (settings(main=None, uap=None), [], "no `certificate:` is acme"),
+    ],
+)
+def test_what_is_not_wanted_is_told(content: Settings, names: list[str], sentence: str) -> None:
+    """The message has the names to choose from."""
+    with pytest.raises(Unknown, match=sentence):
+        chosen(content, names)
