@@ -197,6 +197,10 @@ class CloudflareApi:
         """Say nothing to the next requests until the client gives up."""
         self._troubles.append(_Trouble(method=method, path=path, times=times, answer=None))
 
+    def forget_troubles(self) -> None:
+        """Answer as always again."""
+        self._troubles.clear()
+
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         application = web.Application(middlewares=[self._guard])
