@@ -36,6 +36,7 @@ from ports import free_port
 # Every zone begins with it.
 START = "$TTL 60\n@ SOA ns1 hostmaster 1 3600 600 86400 5\n"
 RESOLVER = "192.0.2.53"
+_ROOT_SOA = dns.rrset.from_text(".", 60, "IN", "SOA", "a.root. hostmaster.root. 1 2 3 4 5")
 
 
 class NameServer:
@@ -132,6 +133,8 @@ class NameServer:
             zone = self._zone_of(name)
             if zone is None or zone.origin is None:
                 answer.set_rcode(dns.rcode.NXDOMAIN if self.recurses else dns.rcode.REFUSED)
+                if self.recurses:
+                    answer.authority.append(_ROOT_SOA)
                 return
             if not self.recurses:
                 if cut := _cut(zone, name):

@@ -249,7 +249,7 @@ def _apex(answer: Message, name: Name) -> Name | None:
     """Return the zone's apex that an answer to a question for SOA tells, if it does."""
     if _records(answer, name, SOA):
         return name
-    if answer.rcode() not in (NOERROR, NXDOMAIN) or answer.answer:
+    if answer.answer:
         # After a CNAME, the SOA is that of its target's zone.
         return None
     # Of a name that does not exist at all, the root says so.
@@ -259,11 +259,9 @@ def _apex(answer: Message, name: Name) -> Name | None:
 def _finding(answer: Message, name: Name, kind: RdataType, zone: Name) -> Finding:
     alias = next(iter(_targets(answer, name, CNAME)), None)
     if alias is None:
-        if _records(answer, name, SOA):
-            zone = name
-        elif not answer.answer:
-            # A server may hold a zone below, too (RFC 2308 section 3 puts its SOA there).
-            zone = _owner(answer, SOA, name, zone) or zone
+        # A server may hold a zone below, too (RFC 2308 section 3 puts its SOA there).
+        below = name if _records(answer, name, SOA) else _owner(answer, SOA, name, zone)
+        zone = below or zone
     return Finding(
         zone=zone, answered=True, records=tuple(_records(answer, name, kind)), alias=alias
     )

@@ -46,11 +46,13 @@ class Attempt:
             for value in values:
                 server.add_txt(NAME, value)
 
-    def wait(self, values: Mapping[Place, Sequence[str]] | None = None) -> None:
+    def wait(
+        self, values: Mapping[Place, Sequence[str]] | None = None, *, timeout: float = 180
+    ) -> None:
         wait_until_visible(
             self.world.dns(),
             values or {PLACE: ("v1", "v2")},
-            timeout=180,
+            timeout=timeout,
             say=self.said.append,
             clock=lambda: sum(self.slept),
             sleep=self._sleep,
@@ -210,6 +212,17 @@ def test_port_53_blocked(attempt: Attempt) -> None:
         "ns1.example.org (192.0.2.1) does not answer within 2 s, "
     )
     assert attempt.said[1:] == [f"Going on without having seen {NAME}."]
+
+
+@pytest.mark.parametrize("silent", [1, 3])
+def test_short_timeout(attempt: Attempt, silent: int) -> None:
+    """The configured timeout bounds every wait, for silent servers and in their place."""
+    attempt.publish(*attempt.servers)
+    for server in attempt.servers[:silent]:
+        server.silent = True
+    attempt.wait(timeout=3)
+
+    assert sum(attempt.slept) == 3
 
 
 def test_all_servers_fail(attempt: Attempt) -> None:

@@ -131,6 +131,16 @@ def test_forgery_by_tcp(server: NameServer, forge: Callable[[Message], bytes]) -
         ask(at(server), NAME, TXT, recurse=False)
 
 
+def test_end_before_the_answer_by_tcp(server: NameServer) -> None:
+    """A connection that ends without an answer is none."""
+    server.truncates = True
+    whole = server.distort
+    server.distort = lambda answer: whole(answer) if answer.flags & dns.flags.TC else []
+
+    with pytest.raises(NoAnswer, match="by TCP with something that is no DNS answer"):
+        ask(at(server), NAME, TXT, recurse=False)
+
+
 @pytest.mark.usefixtures("short")
 def test_silence(server: NameServer) -> None:
     """A server that is silent has the question's time, and no more."""

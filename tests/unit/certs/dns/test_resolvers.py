@@ -7,8 +7,12 @@ from pathlib import Path
 
 import dns.resolver
 import pytest
+from dns.message import Message
+from dns.name import Name, from_text
 from dns.rcode import REFUSED
+from dns.rdatatype import RdataType
 
+from exoproxy.certs.dns.question import NoAnswer, Server
 from exoproxy.certs.dns.zones import Dns, Place
 from exoproxy.certs.problem import IssuanceProblem
 from name_server import RESOLVER, World
@@ -21,6 +25,22 @@ EXAMPLE_ORG = "@ NS ns1\nns1 A 192.0.2.1\n"
 def world() -> Iterator[World]:
     with World() as world:
         yield world
+
+
+def test_lost_packet(world: World) -> None:
+    """A resolver that did not answer is asked once more."""
+    world.add("192.0.2.1", {"example.org": EXAMPLE_ORG})
+    lost: list[Name] = []
+
+    def ask(server: Server, name: Name, kind: RdataType, *, recurse: bool) -> Message:
+        if name not in lost:
+            lost.append(name)
+            raise NoAnswer("does not answer within 3 s")
+        return world.ask(server, name, kind, recurse=recurse)
+
+    zone = Dns([(RESOLVER, 53)], ask=ask).zone_of(from_text("example.org"))
+
+    assert zone == from_text("example.org")
 
 
 def test_second_resolver(world: World) -> None:

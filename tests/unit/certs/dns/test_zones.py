@@ -170,6 +170,11 @@ def test_servers_of_the_zone_out_of_reach(world: World) -> None:
     assert place_of(world) == Place(zone="example.org", name=CHALLENGE)
 
 
+def with_authority(answer: Message) -> list[bytes]:
+    answer.flags |= dns.flags.AA
+    return [answer.to_wire()]
+
+
 def test_first_servers_of_no_use(world: World) -> None:
     """Servers that refuse, fail or answer without authority leave the word to the others."""
     alias = f"{CHALLENGE}. CNAME x.auth.example.net.\n"
@@ -180,6 +185,7 @@ def test_first_servers_of_no_use(world: World) -> None:
     world.add("192.0.2.9", {"auth.example.net": AUTH})
     world.servers["192.0.2.20"].rcode = REFUSED
     world.servers["192.0.2.21"].rcode = SERVFAIL
+    world.servers["192.0.2.21"].distort = with_authority
     world.servers["192.0.2.22"].recurses = True
     world.servers["192.0.2.23"].silent = True
 
@@ -194,6 +200,23 @@ def test_resolver_that_fails_below_the_zone(world: World) -> None:
     world.resolver.fails_at = {"proxy.example.org"}
 
     assert place_of(world) == Place(zone="proxy.example.org", name=CHALLENGE)
+
+
+def test_resolver_that_fails_below_the_zone_of_the_same_server(world: World) -> None:
+    """A server that holds the zone above, too, tells by its SOA which one is meant."""
+    world.add("192.0.2.1", {"example.org": EXAMPLE_ORG, "proxy.example.org": "@ NS ns1"})
+    world.resolver.fails_at = {"proxy.example.org"}
+
+    assert place_of(world) == Place(zone="proxy.example.org", name=CHALLENGE)
+
+
+def test_host_that_is_a_cname_to_the_zone_above(world: World) -> None:
+    """The SOA that follows a CNAME is no word on the zone of the CNAME itself."""
+    world.add("192.0.2.1", {"example.org": EXAMPLE_ORG})
+    world.add("192.0.2.3", {"sub.example.org": "@ NS ns\nx CNAME proxy.example.org.\n"})
+    zone = world.dns().zone_of(from_text("x.sub.example.org"))
+
+    assert zone == from_text("sub.example.org")
 
 
 def test_resolver_that_fails_everywhere(world: World) -> None:
