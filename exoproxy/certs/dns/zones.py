@@ -185,7 +185,11 @@ class Dns:
 
         What redirects a whole domain (DNAME, RFC 6672) gives each name another target.
         """
-        sibling = Name((secrets.token_hex(8).encode(), *owner.labels[1:]))
+        try:
+            sibling = Name((secrets.token_hex(8).encode(), *owner.labels[1:]))
+        except dns.name.NameTooLong:
+            # A name of 250 characters is nobody's wildcard.
+            return False
         return self.look_up(sibling, SOA, zone=finding.zone).alias == finding.alias
 
     def _addressed(self, names: Iterable[Name]) -> tuple[Server, ...]:

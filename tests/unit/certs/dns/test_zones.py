@@ -124,6 +124,18 @@ def test_cname_beside_a_wildcard(world: World) -> None:
     assert place_of(world) == Place(zone="auth.example.net", name="x.auth.example.net")
 
 
+def test_longest_name_with_a_cname(world: World) -> None:
+    """A name that leaves no room for a sibling's label is followed like others."""
+    parent = ".".join(["a" * 59] * 3 + ["b" * 45])
+    name = f"_acme-challenge.{parent}.example.org"
+    alias = f"{name}. CNAME x.auth.example.net.\n"
+    world.add("192.0.2.1", {"example.org": EXAMPLE_ORG + alias})
+    world.add("192.0.2.9", {"auth.example.net": AUTH})
+
+    assert len(name) == 253
+    assert place_of(world, name) == Place(zone="auth.example.net", name="x.auth.example.net")
+
+
 def test_host_that_is_a_cname(world: World) -> None:
     """The zone is that of the host's own name, not that of where its CNAME leads."""
     alias = EXAMPLE_ORG.replace("proxy A 198.51.100.1", "proxy CNAME host.example.net.")
