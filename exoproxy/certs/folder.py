@@ -210,10 +210,10 @@ def _sentence(error: OSError, path: Path) -> str:
                 f"The folder {path} may not be written by {process_user()}: run this as root or "
                 "as the user that owns the folder, or let acme.store name another folder."
             )
-        case errno.ELOOP | errno.ENOTDIR | errno.EEXIST:
+        case errno.ELOOP | errno.ENOTDIR | errno.EISDIR | errno.EEXIST:
             return (
-                f"There is a link or a file where the store needs the folder {path}: look at what "
-                "it is, and move it away."
+                f"At {path} or in it stands a link, or a file for a folder, where the store needs "
+                "its own: look at what it is, and move it away."
             )
     return (
         f"The folder {path} can't be used ({error.strerror or error}): mend it, or let acme.store "

@@ -61,7 +61,7 @@ def parameters(conf: str) -> dict[str, str]:
     return {
         key: _unquoted(value)
         for section, key, value in _entries(conf.split("\n"))
-        if section == _PARAMETERS
+        if section == _PARAMETERS and key
     }
 
 

@@ -66,7 +66,7 @@ class Store:
         try:
             return sorted({name_of(lineage) for lineage in lineages(self.folder)})
         except OSError as error:
-            warn_once(f"The store {self.folder} can't be read: {error.strerror}.")
+            warn_once(f"The store {self.folder} can't be read ({error.strerror}).")
             return []
 
     def newest(self, name: str) -> Stored | None:

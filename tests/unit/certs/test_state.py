@@ -169,7 +169,7 @@ def test_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
         save(tmp_path / "exoproxy" / "a.json", FULL)
 
     assert str(problem.value) == (
-        f"There is a link or a file where the store needs the folder {tmp_path / 'exoproxy'}: "
-        "look at what it is, and move it away."
+        f"At {tmp_path / 'exoproxy'} or in it stands a link, or a file for a folder, where the "
+        "store needs its own: look at what it is, and move it away."
     )
     assert os.listdir(tmp_path / "elsewhere") == []
