@@ -18,6 +18,7 @@ from exoproxy.certs.context import (
     server_context,
     warnings_of,
 )
+from exoproxy.certs.preflight import of_issuance
 from exoproxy.settings.addresses import ListenAddress
 from exoproxy.settings.location import Location, dotted
 from exoproxy.settings.model import Settings
@@ -48,6 +49,7 @@ def _warnings(settings: Settings, now: datetime) -> Iterator[str]:
     if not settings.main and not settings.uap:
         yield "there is neither main nor uap, so no host can use this file"
     yield from _placeholders(settings, ())
+    yield from of_issuance(settings, os.environ, now)
     if main := settings.main:
         yield from _of_certificate(main, ("main",), [main.hostname], now)
         yield from _of_admin(main.admin_listen, ("main", "admin_listen"))
@@ -101,11 +103,6 @@ def _of_certificate(
     site: Main | Region, here: Location, names: list[str], now: datetime
 ) -> Iterator[str]:
     key = f"{dotted(here)}.certificate"
-    if site.certificate == "acme":
-        yield (
-            f"{key}: acme is not there yet in this version; write local, or {{cert_file: …, "
-            "key_file: …} with certbot's files"
-        )
     if isinstance(site.certificate, CertificateFiles):
         files = site.certificate
         try:

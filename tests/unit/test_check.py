@@ -56,6 +56,7 @@ def quiet_main(tmp_path: Path, files: dict[str, str]) -> dict[str, Any]:
 
 
 def told(content: dict[str, Any]) -> list[str]:
+    content = {"acme": {"dns": {"token_file": "/nonexistent/token"}}, **content}
     return warnings(Settings.model_validate(content), NOW)
 
 
@@ -77,7 +78,7 @@ def test_says_nothing_where_all_is_well(main: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
-        ({"certificate": "acme"}, "main.certificate: acme is not there yet"),
+        ({"certificate": "acme"}, "acme.dns.token_file: The file /nonexistent/token does not"),
         ({"admin_listen": "0.0.0.0:9180"}, "main.admin_listen: 0.0.0.0:9180 is no loopback"),
         ({"client": {"root": "/nonexistent"}}, "main.client.root: there is no folder /nonexistent"),
         (
@@ -106,7 +107,7 @@ def test_warns_of_the_main_host(main: dict[str, Any], keys: dict[str, Any], expe
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
-        ({"certificate": "acme"}, "uap.regions.X.certificate: acme is not there yet"),
+        ({"certificate": "acme"}, "acme.dns.token_file: The file /nonexistent/token does not"),
         ({"admin_listen": "[::]:9181"}, "uap.regions.X.admin_listen: [::]:9181 is no loopback"),
         ({"subnets": ["0.0.0.0/0"]}, "uap.regions.X.subnets[0]: 0.0.0.0/0 is much wider"),
         ({"subnets": ["2000::/3"]}, "uap.regions.X.subnets[0]: 2000::/3 is much wider"),
