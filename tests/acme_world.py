@@ -3,10 +3,10 @@
     with acme_world(folder) as world:
         configuration = {"acme": world.settings(), …}
 
-An authority (pebble, strict), whose only resolver (unbound) asks the name server (knot) that holds
-the zones; and the API of Cloudflare (a stand-in), whose records appear in that name server. The
-hosts of `deployment` are 127.0.0.1 there. Nothing here is faulty: a test makes a world of its own
-for that, or tells `cloudflare` what to do wrong.
+An authority (pebble, strict, behind a front that adds what it lacks), whose only resolver (unbound)
+asks the name server (knot) that holds the zones; and the API of Cloudflare (a stand-in), whose
+records appear in that name server. The hosts of `deployment` are 127.0.0.1 there. Nothing here is
+faulty: a test makes a world of its own for that, or tells `cloudflare` or `front` what to do wrong.
 """
 
 import os
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from acme_front import AcmeFront
 from authority import Authority
 from certbot import certbot
 from cloudflare_api import TOKEN, CloudflareApi, Updates
@@ -41,7 +42,8 @@ CERTBOT_SECONDS = 60
 class World:
     """The servers at work. `resolver` is unbound's HOST:PORT.
 
-    `authority` signs what servers here speak TLS with; pebble's issued chains end in `root_file`.
+    `authority` signs what servers here speak TLS with; issued chains end in `root_file`. Clients
+    are given the directory of `front`.
     `token_file` holds Cloudflare's token as certbot wants it, so that both can be given the same;
     `name_server.key_file` is for rfc2136.
     """
@@ -50,6 +52,7 @@ class World:
     name_server: NameServer
     resolver: str
     pebble: Pebble
+    front: AcmeFront
     cloudflare: CloudflareApi
     root_file: Path
     token_file: Path
@@ -72,8 +75,8 @@ class World:
             }
         return {
             "email": f"hostmaster@{ZONE}",
-            "directory": self.pebble.directory,
-            "ca_file": str(self.pebble.ca_file),
+            "directory": self.front.directory,
+            "ca_file": str(self.authority.file),
             "dns": dns,
             **changes,
         }
@@ -98,7 +101,7 @@ class World:
             env={
                 **os.environ,
                 "CLOUDFLARE_BASE_URL": self.cloudflare.url,
-                "REQUESTS_CA_BUNDLE": str(self.pebble.ca_file),
+                "REQUESTS_CA_BUNDLE": str(self.authority.file),
             },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -116,7 +119,7 @@ class World:
         self.certbot(
             store,
             "certonly",
-            *("--server", self.pebble.directory),
+            *("--server", self.front.directory),
             *("--agree-tos", "--register-unsafely-without-email"),
             *("--cert-name", names[0].removeprefix("*.")),
             *(argument for name in names for argument in ("-d", name)),
@@ -130,7 +133,7 @@ class World:
 def acme_world(
     folder: Path, *, other_name_servers: Sequence[str] = (), **behaviour: Any
 ) -> Iterator[World]:
-    """Start the servers; they go at the end.
+    """Start the servers, with their files in a new folder; they go at the end.
 
     The zones name the addresses of `other_name_servers` beside their real one. `behaviour` is
     pebble's: its keywords.
@@ -151,6 +154,7 @@ def acme_world(
         )
         pebble = Pebble(_made(folder, "pebble"), authority, dns=resolver, **behaviour)
         started.enter_context(pebble.running())
+        front = started.enter_context(AcmeFront(pebble, authority).running())
         cloudflare = started.enter_context(
             CloudflareApi(
                 {zone: f"{number:032x}" for number, zone in enumerate(RECORDS, 1)},
@@ -167,6 +171,7 @@ def acme_world(
             name_server=zones,
             resolver=resolver,
             pebble=pebble,
+            front=front,
             cloudflare=cloudflare,
             root_file=root_file,
             token_file=token_file,
@@ -175,5 +180,5 @@ def acme_world(
 
 def _made(folder: Path, name: str) -> Path:
     made = folder / name
-    made.mkdir()
+    made.mkdir(parents=True)
     return made
