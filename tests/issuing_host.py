@@ -59,8 +59,10 @@ class IssuingHost:
     def start(self, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """Start `exoproxy cert …`; what it says comes by its stdout."""
         return subprocess.Popen(  # noqa: S603 - the project's own command
-            [*self.prefix, sys.executable, "-m", "exoproxy", "cert", *arguments]
-            + ["--config", str(self.config)],
+            [
+                *(*self.prefix, sys.executable, "-m", "exoproxy"),
+                *("cert", *arguments, "--config", str(self.config)),
+            ],
             env={**os.environ, **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -113,9 +115,11 @@ class IssuingHost:
         intermediates = stored.fullchain.with_name(f"chain{stored.version}.pem")
         checks = [
             subprocess.run(  # noqa: S603 - on files of this test
-                ["openssl", "verify", "-CAfile", str(self.world.root_file)]
-                + ["-untrusted", str(intermediates), "-verify_hostname", name]
-                + [str(stored.fullchain)],
+                [
+                    *("openssl", "verify", "-CAfile", str(self.world.root_file)),
+                    *("-untrusted", str(intermediates), "-verify_hostname", name),
+                    str(stored.fullchain),
+                ],
                 capture_output=True,
                 check=False,
             ).returncode
