@@ -35,7 +35,7 @@ class Records:
         self._provider = provider
         self._journal = journal
         self._known = {_key(record): record for record in journaled}
-        self._left = dict(self._known)
+        self._left = set(self._known)
         self.interrupted: BaseException | None = None
         """The signal's exception that came while records were removed, if one did. It is not
         raised there, so that the removal ends; the caller raises it when that suits."""
@@ -47,7 +47,7 @@ class Records:
         """
         key = _key(record)
         self._known[key] = record
-        self._left.pop(key, None)
+        self._left.discard(key)
         self._note()
         self._known[key] = self._provider.publish(record)
 
@@ -56,11 +56,11 @@ class Records:
 
         Raises nothing. What remains stays in the journal, for `sweep` in a later process.
         """
-        return self._remove(self._known.keys() - self._left.keys())
+        return self._remove(self._known.keys() - self._left)
 
     def sweep(self) -> tuple[str, ...]:
         """Remove what an earlier process left, as `remove_all` does."""
-        return self._remove(set(self._left))
+        return self._remove(self._left)
 
     def _remove(self, keys: Collection[_Key]) -> tuple[str, ...]:
         for _ in range(_TIMES):
@@ -89,7 +89,6 @@ class Records:
         if key in self._known:
             self._provider.remove(self._known[key])
             del self._known[key]
-            self._left.pop(key, None)
         # Again, too, where the last time it could not be noted.
         self._note()
 
