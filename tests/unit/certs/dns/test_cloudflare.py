@@ -119,12 +119,12 @@ class TestRecords:
 
     def test_remove_without_id(self, api: CloudflareApi, provider: Cloudflare) -> None:
         """A record without an id is found by name and value, and no other is touched."""
-        provider.publish(SECOND)
-        provider.publish(FIRST)
-        provider.publish(replace(FIRST, value=f"{FIRST.value}-and-more"))
+        longer = replace(FIRST, value=f"{FIRST.value}-and-more")
+        for record in (SECOND, longer, FIRST):
+            provider.publish(record)
         provider.remove(FIRST)
 
-        assert api.values(NAME) == [SECOND.value, f"{FIRST.value}-and-more"]
+        assert api.values(NAME) == [SECOND.value, longer.value]
 
     def test_remove_what_is_gone(self, api: CloudflareApi, provider: Cloudflare) -> None:
         """A record that is not there is as good as removed, with an id and without."""

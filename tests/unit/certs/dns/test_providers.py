@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cloudflare_api import CloudflareApi, Permissions
 from exoproxy.certs.dns.providers import provider_of
 from exoproxy.certs.problem import IssuanceProblem
 from exoproxy.settings.acme import Dns
@@ -43,6 +44,17 @@ def test_cloudflare(token_file: Path) -> None:
         "<Cloudflare at http://127.0.0.1:8080/client/v4>",
     ]
     assert warned == []
+
+
+def test_zone_id(tmp_path: Path) -> None:
+    """A zone's id is handed on, so that no zone is listed."""
+    path, zone_id = tmp_path / "token", "0123456789abcdef" * 2
+    path.write_text(TOKEN, encoding="utf-8")
+    with CloudflareApi({"example.test": zone_id}, tokens={TOKEN: Permissions()}) as api:
+        settings = {"token_file": str(path), "zone_id": zone_id, "api_url": api.url}
+        provider_of(Dns.model_validate(settings), {}, lambda _: None).check("example.test")
+
+        assert [call.path for call in api.calls] == [f"/client/v4/zones/{zone_id}/dns_records"]
 
 
 def test_rfc2136(key_file: Path) -> None:

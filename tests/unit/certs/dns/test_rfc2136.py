@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import itertools
 import secrets
 import socket
 import subprocess
@@ -11,11 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-import dns.flags
+import dns.exception
 import dns.message
 import dns.query
 import dns.rcode
 import dns.rdatatype
+import dns.rrset
 import dns.tsig
 import pytest
 from dns.rdtypes.ANY.TXT import TXT
@@ -282,12 +284,9 @@ class TestKnot:
 Answer = Callable[[dns.message.Message], bytes]
 
 
-def answer_of(
-    query: dns.message.Message, rcode: dns.rcode.Rcode, *, signed: bool = True, flags: int = 0
-) -> bytes:
+def answer_of(query: dns.message.Message, rcode: dns.rcode.Rcode, *, signed: bool = True) -> bytes:
     answer = dns.message.make_response(query)
     answer.set_rcode(rcode)
-    answer.flags |= flags
     if not signed:
         answer.tsig = None
         answer.keyring = None
@@ -349,11 +348,44 @@ class TestAnswers:
 
     def test_not_authoritative(self) -> None:
         """A resolver that knows the zone from elsewhere doesn't pass the check."""
+
+        def answer(query: dns.message.Message) -> bytes:
+            known = dns.message.make_response(query)
+            soa = dns.rrset.from_text(f"{ZONE}.", 60, "IN", "SOA", "ns. admin. 1 60 60 60 60")
+            known.answer.append(soa)
+            return known.to_wire()
+
         with (
-            server(lambda query: answer_of(query, dns.rcode.NOERROR)) as provider,
+            server(answer) as provider,
             pytest.raises(IssuanceProblem, match="does not serve the zone"),
         ):
             provider.check(ZONE)
+
+    def test_answer_to_another_query(self) -> None:
+        """An answer to a query that was not asked is none."""
+
+        def answer(query: dns.message.Message) -> bytes:
+            identity = (query.id + 1) % 2**16
+            return identity.to_bytes(2) + answer_of(query, dns.rcode.REFUSED, signed=False)[2:]
+
+        with server(answer) as provider:
+            assert " gives no answer of a name server (BadResponse)" in problem_of(provider)
+
+    def test_signature_is_never_passed_over(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An answer that is signed is not read as an unsigned one, whatever is wrong with it."""
+
+        def validate(*_: object) -> None:
+            raise dns.exception.FormError
+
+        with server(lambda query: answer_of(query, dns.rcode.NOERROR)) as provider:
+            real = dns.tsig.validate
+            calls = itertools.count()
+            # The server, in this process, reads the query first.
+            monkeypatch.setattr(
+                dns.tsig, "validate", lambda *a: (validate if next(calls) else real)(*a)
+            )
+
+            assert " gives no answer of a name server (FormError)" in problem_of(provider)
 
     @pytest.mark.parametrize("content", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", bytes(500)])
     def test_no_name_server(self, content: bytes) -> None:
