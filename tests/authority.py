@@ -13,6 +13,8 @@ from cryptography.x509.oid import NameOID
 
 NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)
+# Longer than a clock is wrong in any test.
+MONTH = 30 * DAY
 CERTIFICATE_SIGNING = x509.KeyUsage(
     digital_signature=False,
     content_commitment=False,
@@ -35,14 +37,14 @@ class Authority:
         self._name = x509.Name(
             [x509.NameAttribute(NameOID.COMMON_NAME, f"Authority {folder.name}")]
         )
-        certificate = self._sign(self._name, self._key, NOW + DAY, authority=True, names=())
+        certificate = self._sign(self._name, self._key, NOW + MONTH, authority=True, names=())
         self.file = folder / "authority.pem"
         self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
     def serve(
         self,
         *names: str,
-        ends: datetime.datetime = NOW + DAY,
+        ends: datetime.datetime = NOW + MONTH,
         self_signed: bool = False,
     ) -> ssl.SSLContext:
         """Return a server's context with a certificate for DNS names and IP addresses."""
@@ -53,7 +55,7 @@ class Authority:
     def issue(
         self,
         *names: str,
-        ends: datetime.datetime = NOW + DAY,
+        ends: datetime.datetime = NOW + MONTH,
         self_signed: bool = False,
     ) -> Path:
         """Return a file with a certificate for DNS names and IP addresses, and its key."""

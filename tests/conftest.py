@@ -17,6 +17,7 @@ from name_servers import port_53_denied
 
 # Program -> the Debian package that brings it, for the sentence of a skip.
 PACKAGES = {
+    "faketime": "faketime",
     "certutil": "libnss3-tools",
     "chromedriver": "chromium-driver",
     "chromium": "chromium",

@@ -98,12 +98,14 @@ class DnsProof:
         self._journal = journal
         self._say = say
         self._provider: Provider | None = None
+        self._left: tuple[Record, ...] = ()
 
     def tidy(self, journaled: tuple[Record, ...]) -> None:
         """Remove the records that an earlier process left."""
+        self._left = journaled
         if journaled:
             self._say("Removing TXT records that an earlier attempt left")
-            records = Records(self._asked(), self._journal, journaled)
+            records = self._records()
             _tell(records.sweep())
             _go_on(records)
 
@@ -119,7 +121,7 @@ class DnsProof:
     @contextmanager
     def published(self, challenges: Sequence[Challenge]) -> Iterator[None]:
         """Keep the records, and enter once all name servers have them."""
-        records = Records(self._asked(), self._journal)
+        records = self._records()
         values: defaultdict[Place, list[str]] = defaultdict(list)
         try:
             for challenge in challenges:
@@ -133,6 +135,14 @@ class DnsProof:
         finally:
             _tell(records.remove_all())
         _go_on(records)
+
+    def _records(self) -> Records:
+        """Return records that note the left ones, too, as long as they could not be removed."""
+        return Records(self._asked(), self._note, self._left)
+
+    def _note(self, records: tuple[Record, ...]) -> None:
+        self._journal(records)
+        self._left = tuple(each for each in self._left if each in records)
 
     def _place(self, name: str) -> Place:
         return self._dns.place_of(f"_acme-challenge.{name.removeprefix('*.')}")
