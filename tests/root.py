@@ -19,19 +19,27 @@ def require_root() -> None:
 
 
 @contextmanager
-def small_disk(folder: Path, kilobytes: int, *options: str) -> Iterator[Path]:
-    """Mount a file system in memory, of a size that a test can fill, on an empty folder."""
+def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
+    """Yield a path to a file system in memory that a test can fill; `folder` is empty.
+
+    It is mounted for a moment only and then held by a descriptor, so that nothing of it is left
+    however the tests end.
+    """
     require_root()
-    mount = ["mount", "-t", "tmpfs", "-o", ",".join([f"size={kilobytes}k", *options])]
     mounted = subprocess.run(  # noqa: S603 - a fixed command on the test's own folder
-        [*mount, "tmpfs", str(folder)], capture_output=True, text=True, check=False
+        ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if mounted.returncode:
         reason = f"needs to mount a tmpfs, which a container may not: {mounted.stderr.strip()}"
         if os.environ.get("CI"):
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        yield folder
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)  # noqa: S603, S607 - as above
+        yield Path(f"/proc/{os.getpid()}/fd/{descriptor}")
     finally:
-        subprocess.run(["umount", str(folder)], check=True)  # noqa: S603, S607 - as above
+        os.close(descriptor)

@@ -13,7 +13,7 @@ from typing import Final
 # As configobj's strings go; certbot 5.8 writes files like this one.
 _VERSION: Final = "5.8.0"
 _PARAMETERS: Final = "renewalparams"
-_SECTION: Final = re.compile(r"\s*(\[+)\s*(.*?)\s*\]+\s*(#.*)?")
+_SECTION: Final = re.compile(r"\s*\[+\s*(.*?)\s*\]+\s*(#.*)?")
 _QUOTES: Final = ('"', "'", '"""', "'''")
 _QUOTED: Final = re.compile(r"""(\"{3}|'{3}|["'])(.*?)\1""")
 _ENTRY: Final = re.compile(r"\s*([^\s=#\[][^=]*?)\s*=\s*(.*?)\s*")
@@ -72,8 +72,7 @@ def _entries(lines: Iterable[str]) -> list[tuple[str, str, str]]:
     for line in lines:
         key = value = ""
         if header := _SECTION.fullmatch(line):
-            # A section in a section is another one.
-            section = "".join([header[1][1:], header[2]])
+            section = header[1]
         elif entry := _ENTRY.fullmatch(line):
             key, value = entry[1], entry[2]
         found.append((section, key, value))

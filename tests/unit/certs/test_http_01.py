@@ -57,7 +57,7 @@ def test_a_folder_that_is_a_link_is_not_entered(folder: Path, tmp_path: Path) ->
     folder.symlink_to(elsewhere)
 
     assert answer(folder, TOKEN) is None
-    with pytest.raises(IssuanceProblem, match="a link or a file"):
+    with pytest.raises(IssuanceProblem, match="stands a link"):
         publish(folder, TOKEN, PROOF)
     remove(folder, TOKEN)
     assert os.listdir(elsewhere) == [TOKEN]
