@@ -6,6 +6,7 @@ late, so a file that can't be used counts as none. Read by the serving process, 
 process that issues, which holds the store's lock.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -82,7 +83,9 @@ def load(path: Path) -> State:
 
 def save(path: Path, state: State) -> None:
     """Write the file, readable by its owner alone, in one step. Raises `IssuanceProblem`."""
-    content = _FORM.dump_json(state, indent=2) + b"\n"
+    text = json.dumps(_FORM.dump_python(state, mode="json"), indent=2, ensure_ascii=False)
+    # A sentence may quote what is no Unicode; that must not keep a back-off from being stored.
+    content = f"{text}\n".encode(errors="replace")
     with explained(path.parent), opened(path.parent.parent, path.parent.name) as folder:
         folder.write(path.name, content, mode=0o600)
 

@@ -47,6 +47,14 @@ def test_what_was_saved_is_loaded(path: Path, state: State) -> None:
     assert load(path) == state
 
 
+def test_sentence_that_is_no_unicode(path: Path) -> None:
+    """A back-off is stored whatever its sentence quotes."""
+    state = State(history=History(failures=1, retry_at=AT, sentence="file \udcff"))
+    save(path, state)
+
+    assert load(path).history == History(failures=1, retry_at=AT, sentence="file ?")
+
+
 def test_file_is_for_its_owner(tmp_path: Path) -> None:
     """The folder is made, and neither it nor the file, which holds a key, is open to others."""
     path = tmp_path / "store" / "exoproxy" / "example.org.json"
