@@ -56,28 +56,21 @@ class Registrar:
         *,
         email: str | None,
         binding: Binding | None,
-        preferred: str,
         say: Callable[[str], None],
     ) -> None:
-        """`email` and `binding` are for an account that has to be registered.
-
-        Of several stored accounts it is the one with the id `preferred`, if it is among them.
-        """
+        """`email` and `binding` are for an account that has to be registered."""
         self._authority = authority
         self._accounts = accounts
         self._email = email
         self._binding = binding
         self._say = say
-        # The id of the account that signs, or may sign.
-        self.account = preferred
 
     def sign_in_if_known(self) -> bool:
         """Let the stored account sign, and tell whether there is one."""
-        account = self._accounts.load(self.account)
+        account = self._accounts.load()
         if account is None:
             return False
         self._authority.sign_with(account.key, account.uri)
-        self.account = account.id
         return True
 
     def sign_in(self) -> None:
@@ -90,9 +83,7 @@ class Registrar:
 
         Raises `IssuanceProblem`.
         """
-        lost = self._accounts.load(self.account)
-        if lost is not None:
-            self._accounts.forget(lost)
+        lost = self._accounts.load()
         self._register(_new_key() if lost is None else lost.key)
 
     def _register(self, key: bytes) -> None:
@@ -106,9 +97,7 @@ class Registrar:
         terms = f", agreeing to its terms of service: {authority.terms}" if authority.terms else ""
         self._say(f"Registering an account at {authority.host}{terms}")
         url = authority.register(key, email=self._email, binding=self._binding)
-        account = Account.of(key=key, uri=url)
-        self._accounts.save(account, self._email)
-        self.account = account.id
+        self._accounts.save(Account.of(key=key, uri=url), self._email)
 
 
 def _new_key() -> bytes:

@@ -24,7 +24,7 @@ from josepy.jwk import JWK
 
 from exoproxy.certs.order import Authorization, Challenge, Order
 from exoproxy.certs.problem import IssuanceProblem
-from exoproxy.certs.refusal import clean, complaint_of
+from exoproxy.certs.refusal import REGISTER_BOUND, clean, complaint_of
 from exoproxy.certs.session import Session, date
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{1,256}")  # RFC 8555 section 8.1
@@ -55,7 +55,7 @@ class Authority:
         self.url = directory_url
         self._session = Session(directory_url, ca_file=ca_file)
         self.host = self._session.host
-        self._key: JWK | None = None
+        self._key: JWK  # there from `sign_with` on, which comes before all that is signed
         with self._session.asking("tell what it offers"):
             answer = self._session.get(directory_url)
             directory = answer.json()
@@ -87,12 +87,12 @@ class Authority:
             wanted["contact"] = [f"mailto:{email}"]
         if binding:
             wanted["externalAccountBinding"] = messages.ExternalAccountBinding.from_data(
-                account_public_key=self._signer.public_key(),
+                account_public_key=self._key.public_key(),
                 kid=binding.key_id,
                 hmac_key=binding.key,
                 directory=messages.Directory({"newAccount": self._new_account}),
             )
-        with self._session.asking("register an account"):
+        with self._session.asking(REGISTER_BOUND if binding else "register an account"):
             answer = self._post(self._new_account, wanted)
             url = _location(answer)
             status = answer.json().get("status", "valid")
@@ -163,12 +163,6 @@ class Authority:
             answer = self._session.get(f"{(self.renewal_info or '').rstrip('/')}/{identifier}")
             return answer.json(), self._session.retry_after(answer)
 
-    @property
-    def _signer(self) -> JWK:
-        if self._key is None:
-            raise IssuanceProblem(f"No account signs requests to {self.host}: register one first.")
-        return self._key
-
     def _post(self, url: str, content: dict[str, Any] | None) -> requests.Response:
         message = None if content is None else _Message(content)
         return self._session.post(url, message, new_nonce=self._new_nonce)
@@ -197,7 +191,7 @@ class Authority:
         if not _TOKEN.fullmatch(token):
             raise ValueError("the token has characters that have no place in a path")
         # RFC 8555 sections 8.1 and 8.4.
-        value = f"{token}.{b64encode(self._signer.thumbprint()).decode()}"
+        value = f"{token}.{b64encode(self._key.thumbprint()).decode()}"
         if kind == "dns-01":
             value = b64encode(hashlib.sha256(value.encode()).digest()).decode()
         return Challenge(

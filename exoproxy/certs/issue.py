@@ -45,28 +45,20 @@ class Issuer:
         *,
         email: str | None = None,
         binding: Binding | None = None,
-        account: str = "",
         say: Callable[[str], None] = lambda sentence: None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Ask nothing yet.
 
-        `email` and `binding` are for an account that has to be registered; `account` is the id of
-        the stored one that is preferred. `say` hears of each step.
+        `email` and `binding` are for an account that has to be registered; `say` hears of each
+        step.
         """
         self._authority = authority
-        self._registrar = Registrar(
-            authority, accounts, email=email, binding=binding, preferred=account, say=say
-        )
+        self._registrar = Registrar(authority, accounts, email=email, binding=binding, say=say)
         self._say = say
         self._monotonic = monotonic
         self._sleep = sleep
-
-    @property
-    def account(self) -> str:
-        """The id of the account in the store that orders, once something was asked."""
-        return self._registrar.account
 
     def order(self, wish: Wish, prove: Prove, saved: Callable[[PendingOrder], None]) -> Issued:
         """Return a new certificate as wished.

@@ -13,6 +13,9 @@ from exoproxy.certs.problem import IssuanceProblem
 _PREFIX: Final = "urn:ietf:params:acme:error:"
 _SHOWN: Final = 300
 
+# What is asked for where it makes a difference to what a refusal means.
+REGISTER_BOUND: Final = "register an account that is bound to yours"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Complaint:
@@ -112,8 +115,8 @@ _REQUESTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "malformed": (
         "it did not understand the request",
-        "check that acme.directory is right; if it is, this is a fault of exoproxy or of the "
-        "authority: report it with this sentence",
+        "check the host names and acme.directory; if they are right, report this sentence as a "
+        "fault of exoproxy or of the authority",
     ),
     "orderNotReady": (
         "it does not hold all names for proved",
@@ -154,10 +157,26 @@ _REQUESTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
 }
 
-# The same for a name that could not be proved, where another thing is to be done than above.
+# The same where a request has a meaning of its own.
+_WRONG_BINDING: Final = (
+    "it did not give out that key for external account binding, or not with that id",
+    "check acme.eab_key_id and acme.eab_key_file, or get a new pair from it",
+)
+_SPECIAL: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
+    (REGISTER_BOUND, "unauthorized"): _WRONG_BINDING,
+    (REGISTER_BOUND, "malformed"): _WRONG_BINDING,
+    (REGISTER_BOUND, "externalAccountRequired"): _WRONG_BINDING,
+}
+
+# The same for a name that could not be proved.
+_WRONG_SERVER: Final = (
+    "what it found at /.well-known/acme-challenge/ was not what it asked for",
+    "check that port 80 of that name, by IPv4 and by IPv6, leads to this exoproxy and to no other "
+    "server",
+)
 _PROOFS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     ("dns-01", "unauthorized"): (
-        "the TXT record it found did not hold the value it asked for",
+        "it did not find the value it asked for in the TXT record",
         "look for a TXT record of another program at that name and for a CNAME that leads "
         "elsewhere, and raise acme.dns.propagation_timeout if some name servers lag",
     ),
@@ -166,17 +185,13 @@ _PROOFS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
         "check that all name servers of the zone answer from everywhere, and raise "
         "acme.dns.propagation_timeout if some lag",
     ),
-    ("http-01", "unauthorized"): (
-        "what it found at /.well-known/acme-challenge/ was not what it asked for",
-        "check that port 80 of that name, by IPv4 and by IPv6, leads to this exoproxy and to no "
-        "other server",
-    ),
+    ("http-01", "unauthorized"): _WRONG_SERVER,
+    ("http-01", "malformed"): _WRONG_SERVER,
     ("http-01", "dns"): (
         "it could not find the address of the name",
         "give the name an A or AAAA record that leads to this host",
     ),
 }
-_PROOFS_INCORRECT: Final = "incorrectResponse"  # RFC 8555 names two errors for the same case.
 
 
 def complaint_of(document: object) -> Complaint | None:
@@ -210,7 +225,8 @@ def explain(complaint: Complaint, *, host: str, doing: str, wait: str = "") -> s
 
     `doing` completes "refused to …"; `wait` says when it may be tried again.
     """
-    reason, advice = _REQUESTS.get(complaint.kind, _unknown(complaint.kind))
+    kind = complaint.kind
+    reason, advice = _SPECIAL.get((doing, kind)) or _REQUESTS.get(kind) or _unknown(kind)
     about = f" ({complaint.domain})" if complaint.domain and complaint.domain not in doing else ""
     page = f"; see {complaint.page}" if complaint.page else ""
     return (
@@ -221,8 +237,9 @@ def explain(complaint: Complaint, *, host: str, doing: str, wait: str = "") -> s
 
 def explain_proof(complaint: Complaint, *, host: str, domain: str, kind: str) -> str:
     """Return the sentence for a name that could not be proved, by a challenge of that kind."""
-    error = "unauthorized" if complaint.kind == _PROOFS_INCORRECT else complaint.kind
-    reason, advice = _PROOFS.get((kind, error)) or _REQUESTS.get(error, _unknown(error))
+    # RFC 8555 names two errors for the same case.
+    error = "unauthorized" if complaint.kind == "incorrectResponse" else complaint.kind
+    reason, advice = _PROOFS.get((kind, error)) or _REQUESTS.get(error) or _unknown(error)
     return (
         f"{host} does not hold {domain} for proved by {kind}, because {reason}{_said(complaint)}: "
         f"{advice}."

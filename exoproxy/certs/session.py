@@ -233,8 +233,7 @@ def date(value: str | None) -> datetime | None:
         moment = parsedate_to_datetime(value or "")
     except (ValueError, OverflowError):
         return None
-    # HTTP's dates are in GMT, whatever they say.
-    return moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _trust(ca_file: Path | None) -> str | bool:
@@ -272,12 +271,12 @@ def _unreachable(error: BaseException) -> str:
         )
     if _caused(error, urllib3.exceptions.NameResolutionError):
         return "its name can't be resolved; check this machine's DNS and acme.directory"
-    if isinstance(error, requests.Timeout) or _caused(error, TimeoutError):
-        return "it did not answer in time; check that this machine reaches it by HTTPS"
     if refused_connection := _caused(error, urllib3.exceptions.NewConnectionError):
         reason = refused_connection.__cause__
         named = clean(getattr(reason, "strerror", "")) or "no connection"
         return f"no connection to it ({named}); check the network and the firewall"
+    if isinstance(error, requests.Timeout) or _caused(error, urllib3.exceptions.TimeoutError):
+        return "it did not answer in time; check that this machine reaches it by HTTPS"
     if isinstance(error, requests.exceptions.InvalidSchema):
         return "it leads to an address without HTTPS; check acme.directory"
     if isinstance(error, (requests.TooManyRedirects, requests.exceptions.InvalidURL)):

@@ -27,8 +27,8 @@ _LIMIT: Final = 1 << 20
 class PendingOrder:
     """An order whose certificate may exist at the authority already.
 
-    `directory` is the authority's URL, `order` the order as the ACME library writes it in JSON,
-    and `key` the certificate's private key in PEM.
+    `directory` is the authority's URL, `order` the order's own, and `key` the certificate's
+    private key in PEM.
     """
 
     directory: str

@@ -270,6 +270,16 @@ def test_busy_authority_says_when(client: Client, front: AcmeFront, resource: st
     assert 'it says "made up by a test"' in str(problem)
 
 
+def test_broken_authority_leaves_no_proof_behind(client: Client, front: AcmeFront) -> None:
+    """A failure while the authority looks at the proofs ends the attempt and cleans up."""
+    page = Fault("authorization", status=503, content_type="text/html", after=len(WISH.names))
+    front.faults.append(page)
+    problem = client.problem()
+
+    assert "(status 503, text/html)" in str(problem)
+    assert client.cleaned == 1
+
+
 @pytest.mark.parametrize("status", [500, 502, 503])
 @pytest.mark.parametrize("resource", ["directory", "newNonce", "newOrder", "authorization"])
 def test_broken_authority_is_named(
@@ -459,6 +469,7 @@ def test_binding_is_asked_for_and_used(authority: minica.Authority, tmp_path: Pa
 
     assert "set acme.eab_key_id and acme.eab_key_file." in str(problem)
     assert isinstance(refused, Refusal)
+    assert "check acme.eab_key_id and acme.eab_key_file" in str(refused)
     assert BINDING_KEY not in str(refused)
 
 
