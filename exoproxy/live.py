@@ -1,21 +1,27 @@
-"""Does the world answer as the configuration expects: DNS, free ports, the cloud's API?
+"""Does the world answer as the configuration expects: DNS, free ports, the cloud's API, ACME?
 
 The network is handed in, so that tests stay on loopback. As at `/proxy`, every address of an
-upstream is judged before one is dialled, and the judged address is the one dialled. Called by
-`exoproxy check --live`.
+upstream is judged before one is dialled, and the judged address is the one dialled. Of what a
+certificate needs everything is tried but the order itself, which authorities count: that is
+`exoproxy cert issue --staging`. Called by `exoproxy check --live`.
 """
 
+import os
 import socket
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
 from typing import Final, Protocol
 
+from exoproxy.certs.problem import IssuanceProblem
+from exoproxy.certs.wanted import Wanted, directory_url, wanted
 from exoproxy.errors import TargetNotAllowed
 from exoproxy.net.sockets import ListenError, open_socket
 from exoproxy.net.tls import open_context, verifying_context
 from exoproxy.rules.egress import Policy
+from exoproxy.settings.acme import Acme, Dns
 from exoproxy.settings.addresses import ListenAddress
 from exoproxy.settings.model import Settings
 from exoproxy.settings.names import HostPattern
@@ -23,6 +29,7 @@ from exoproxy.settings.sites import Main, Proxy, Region
 from exoproxy.sites import cloud_proxy
 
 _TIMEOUT: Final = 5.0  # seconds, for a person who waits
+_SKEW: Final = 300.0  # seconds, from which on certificates and authorities' answers seem wrong
 
 IPAddress = IPv4Address | IPv6Address
 
@@ -36,6 +43,21 @@ class Finding:
     sentence: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """What an ACME server says of itself.
+
+    `host` is its name, `profiles` are those on offer, `caa_identities` the names that CAA records
+    know it by. `clock_skew` is how many seconds this machine's clock is ahead of its own.
+    """
+
+    host: str
+    profiles: tuple[str, ...]
+    caa_identities: tuple[str, ...]
+    needs_binding: bool
+    clock_skew: float
+
+
 class Network(Protocol):
     """What can be tried in the world; all of it blocks."""
 
@@ -47,6 +69,23 @@ class Network(Protocol):
 
     def shake_hands(self, address: IPAddress, port: int, name: str, context: ssl.SSLContext) -> str:
         """Connect, complete a TLS handshake as for `name`, return TLS's version; raises OSError."""
+
+    def authority(self, directory: str, ca_file: Path | None) -> Authority:
+        """Read an ACME directory; raises `IssuanceProblem`."""
+
+    def place_of(self, name: str, dns: Dns) -> tuple[str, str]:
+        """Return the zone and the name where a challenge's TXT record goes, after CNAMEs.
+
+        Raises `IssuanceProblem`.
+        """
+
+    def try_zone(self, zone: str, dns: Dns) -> None:
+        """Prove that the provider lets us write a zone; raises `IssuanceProblem`."""
+
+    def forbidden(
+        self, name: str, identities: tuple[str, ...], challenge: str, dns: Dns
+    ) -> str | None:
+        """Return the sentence on the CAA records that forbid a name, which may begin with `*.`."""
 
 
 class System:
@@ -69,6 +108,46 @@ class System:
         ):
             return secured.version() or "TLS"
 
+    # What follows is heavy to import, and only hosts with certificates by ACME need it.
+
+    def authority(self, directory: str, ca_file: Path | None) -> Authority:
+        """Read the directory as an order will."""
+        from exoproxy.certs.authority import Authority as Server
+
+        server = Server(directory, ca_file=ca_file)
+        return Authority(
+            host=server.host,
+            profiles=tuple(server.profiles),
+            caa_identities=server.caa_identities,
+            needs_binding=server.needs_binding,
+            clock_skew=server.clock_skew,
+        )
+
+    def place_of(self, name: str, dns: Dns) -> tuple[str, str]:
+        """Ask the configured resolvers and the zones' own servers."""
+        from exoproxy.certs.dns.zones import Dns as Servers
+
+        place = Servers([(each.host, each.port) for each in dns.resolvers]).place_of(name)
+        return place.zone, place.name
+
+    def try_zone(self, zone: str, dns: Dns) -> None:
+        """Ask the configured provider, with the secret that an order will use."""
+        from exoproxy.certs.dns.providers import provider_of
+
+        # What is wrong with the file's mode is told without --live.
+        provider_of(dns, os.environ, lambda _: None).check(zone)
+
+    def forbidden(
+        self, name: str, identities: tuple[str, ...], challenge: str, dns: Dns
+    ) -> str | None:
+        """Ask the zones' own servers."""
+        from exoproxy.certs.caa import forbidden
+        from exoproxy.certs.dns.zones import Dns as Servers
+
+        servers = Servers([(each.host, each.port) for each in dns.resolvers])
+        host = name.removeprefix("*.")
+        return forbidden(servers, host, host != name, identities, challenge)
+
 
 def findings(settings: Settings, network: Network) -> Iterator[Finding]:
     """Yield what each try gave, in the order of the configuration; it goes on after a failure."""
@@ -85,13 +164,8 @@ def findings(settings: Settings, network: Network) -> Iterator[Finding]:
         yield _listener(listener, network)
     if settings.main and settings.main.proxy:
         yield from _upstreams(settings.main, settings.main.proxy, network)
-    if any(site.certificate == "acme" for site in sites):
-        yield Finding(
-            ok=True,
-            subject="acme.dns.token_file",
-            sentence="not tried: the Cloudflare token is for certificates by ACME, which is not "
-            "there yet in this version",
-        )
+    if orders := wanted(settings):
+        yield from _issuance(settings.acme, orders, network)
 
 
 def _listeners(site: Main | Region) -> list[ListenAddress]:
@@ -175,3 +249,66 @@ def _upstream(
         sentence = f"{addresses[0]} does not answer ({error.strerror or error})"
         return Finding(ok=False, subject=subject, sentence=sentence)
     return Finding(ok=True, subject=subject, sentence=f"{addresses[0]} answers with {version}")
+
+
+def _issuance(acme: Acme, orders: list[Wanted], network: Network) -> Iterator[Finding]:
+    subject, authority = "acme.directory", None
+    try:
+        authority = network.authority(directory_url(acme.directory), acme.ca_file)
+    except IssuanceProblem as problem:
+        yield Finding(ok=False, subject=subject, sentence=f"can't be used: {problem}")
+    if authority is not None:
+        yield Finding(ok=True, subject=subject, sentence=f"{authority.host} answers")
+        yield from _terms(acme, authority)
+    for order in orders:
+        if acme.challenge == "dns-01":
+            yield _challenge(f"_acme-challenge.{order.name}", acme.dns, network)
+        else:
+            yield Finding(
+                ok=True,
+                subject=order.name,
+                sentence="not tried: whether port 80 is reached from the internet shows from there "
+                "alone; `exoproxy cert issue --staging` finds out",
+            )
+        if authority is not None:
+            yield _caa(order, authority, acme, network)
+
+
+def _terms(acme: Acme, authority: Authority) -> Iterator[Finding]:
+    """Find what the authority would refuse every order for."""
+    host = authority.host
+    if acme.profile is not None and acme.profile not in authority.profiles:
+        offered = ", ".join(authority.profiles) or "none"
+        sentence = f"{acme.profile} is not offered by {host}, which has {offered}"
+        yield Finding(ok=False, subject="acme.profile", sentence=sentence)
+    if authority.needs_binding and acme.eab_key_id is None:
+        sentence = f"is missing, and {host} asks for it: copy the id and the key from your account"
+        yield Finding(ok=False, subject="acme.eab_key_id", sentence=sentence)
+    if abs(authority.clock_skew) > _SKEW:
+        minutes = round(abs(authority.clock_skew) / 60)
+        way = "ahead of" if authority.clock_skew > 0 else "behind"
+        yield Finding(
+            ok=False,
+            subject="clock",
+            sentence=f"of this machine is {minutes} minutes {way} that of {host}; set it, e.g. by "
+            "`timedatectl set-ntp true`",
+        )
+
+
+def _challenge(name: str, dns: Dns, network: Network) -> Finding:
+    try:
+        zone, place = network.place_of(name, dns)
+        network.try_zone(zone, dns)
+    except IssuanceProblem as problem:
+        return Finding(ok=False, subject=name, sentence=f"can't be written: {problem}")
+    led = "" if place == name else f" as {place}, where its CNAME leads,"
+    return Finding(ok=True, subject=name, sentence=f"can be written{led} in the zone {zone}")
+
+
+def _caa(order: Wanted, authority: Authority, acme: Acme, network: Network) -> Finding:
+    identities = authority.caa_identities
+    for name in order.names:
+        if sentence := network.forbidden(name, identities, acme.challenge, acme.dns):
+            return Finding(ok=False, subject=order.name, sentence=f"gets none: {sentence}")
+    sentence = f"has no CAA record that forbids {authority.host}"
+    return Finding(ok=True, subject=order.name, sentence=sentence)
