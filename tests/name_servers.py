@@ -82,8 +82,8 @@ server:
   do-not-query-localhost: no
   # No DNSSEC, and nothing kept for longer than a test's next look.
   module-config: "iterator"
-  cache-max-ttl: 1
-  cache-max-negative-ttl: 1
+  cache-max-ttl: 0
+  cache-max-negative-ttl: 0
   num-threads: 1
   # What it is told by default wants a folder and a user of Debian's.
   username: ""
