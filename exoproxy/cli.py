@@ -158,7 +158,7 @@ def _main(options: argparse.Namespace) -> int:
         )
     from exoproxy.service import serve_main
 
-    return serve_main(settings)
+    return serve_main(settings, _config_path(options))
 
 
 def _uap(options: argparse.Namespace) -> int:
@@ -168,7 +168,7 @@ def _uap(options: argparse.Namespace) -> int:
         raise Wrong([f"{_config_path(options)}: {_no_region(options.region, list(regions))}"])
     from exoproxy.service import serve_uap
 
-    return serve_uap(settings, options.region)
+    return serve_uap(settings, _config_path(options), options.region)
 
 
 def _no_region(name: str, known: list[str]) -> str:

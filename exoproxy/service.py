@@ -7,20 +7,24 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import uvloop
 
 from exoproxy.certs.context import CertificateProblem
+from exoproxy.certs.http_01 import answer
+from exoproxy.certs.issuance import SLACK, start_renewal
+from exoproxy.certs.keeper import Issuing, Keeper
+from exoproxy.certs.probe import own_listeners, probe
 from exoproxy.certs.serving import ServingCertificate
+from exoproxy.certs.wanted import store_of, wanted
 from exoproxy.client.tree import check_root
 from exoproxy.net.inherited import inherited_sockets
 from exoproxy.net.interfaces import own_addresses
 from exoproxy.net.sockets import ListenError, open_socket
-from exoproxy.net.tls import (
-    silence_broken_server_names,
-)
+from exoproxy.net.tls import silence_broken_server_names
 from exoproxy.ops.access import AccessLog
 from exoproxy.ops.log import configure
 from exoproxy.proxy.decision import Site
@@ -37,8 +41,11 @@ from exoproxy.sites import main_site, region_of, uap_site
 logger: Final = logging.getLogger("exoproxy")
 
 
-def serve_main(settings: Settings) -> int:
-    """Run `exoproxy main` until a signal ends it; returns the exit code."""
+def serve_main(settings: Settings, config: Path) -> int:
+    """Run `exoproxy main` until a signal ends it; returns the exit code.
+
+    `config` is the file that the settings come from; the process that gets certificates reads it.
+    """
     main = settings.main
     if main is None:
         raise ValueError("the main host is not configured")
@@ -50,10 +57,10 @@ def serve_main(settings: Settings) -> int:
     proxy = site.proxy
     policy = Policy(networks=(), public=False) if proxy is None else proxy.policy
     ca_file = None if main.proxy is None else main.proxy.ca_file
-    return _run(settings, main, site, policy, ca_file, [main.hostname], site.serves)
+    return _run(settings, config, main, site, policy, ca_file, [main.hostname], site.serves)
 
 
-def serve_uap(settings: Settings, region: str) -> int:
+def serve_uap(settings: Settings, config: Path, region: str) -> int:
     """Run `exoproxy uap` for a region until a signal ends it; returns the exit code."""
     configure(settings.log.format)
     part = region_of(settings, region)
@@ -62,11 +69,12 @@ def serve_uap(settings: Settings, region: str) -> int:
     own = own_addresses(address.address for address in part.listen)
     site = uap_site(settings.uap, part, own)
     names = [part.hostname, f"*.{part.hostname}"]
-    return _run(settings, part, site, site.policy, None, names, site.serves)
+    return _run(settings, config, part, site, site.policy, None, names, site.serves)
 
 
 def _run(
     settings: Settings,
+    config: Path,
     part: Main | Region,
     site: Site,
     policy: Policy,
@@ -76,18 +84,35 @@ def _run(
 ) -> int:
     silence_broken_server_names()
     try:
-        folder = state_dir(settings) / "local" / names[0]
-        certificate = ServingCertificate(part.certificate, names, folder)
+        local = state_dir(settings) / "local" / names[0]
+        store = store_of(settings)
+        certificate = ServingCertificate(part.certificate, names, local=local, store=store)
         with contextlib.ExitStack() as opened:
             https, http = _sockets(part, settings.limits, opened)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                life = _Life(settings, certificate)
-                redirect = RedirectSite(serves=serves, port=part.listen[0].port)
+                life = _Life(settings, certificate, names[0], _issuing(settings, config, names[0]))
+                challenge = partial(answer, store.answers) if isinstance(part, Main) else None
+                redirect = RedirectSite(
+                    serves=serves, port=part.listen[0].port, challenge=challenge
+                )
                 runner.run(life.live(site, redirect, policy, ca_file, https, http))
     except (CertificateProblem, ListenError) as problem:
         print(f"exoproxy: {problem}", file=sys.stderr)
         return 1
     return 0
+
+
+def _issuing(settings: Settings, config: Path, name: str) -> Issuing | None:
+    """Return how the certificate is got from an authority; None where others bring it."""
+    for each in wanted(settings):
+        if each.name == name:
+            return Issuing(
+                wanted=each,
+                store=store_of(settings),
+                start=lambda: start_renewal(name, config),
+                limit=settings.acme.dns.propagation_timeout + SLACK,
+            )
+    return None
 
 
 def _sockets(
@@ -112,9 +137,18 @@ def _sockets(
 class _Life:
     """From ready to the end, as signals say."""
 
-    def __init__(self, settings: Settings, certificate: ServingCertificate) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        certificate: ServingCertificate,
+        name: str,
+        issuing: Issuing | None,
+    ) -> None:
         self._settings = settings
         self._certificate = certificate
+        self._name = name
+        self._issuing = issuing
+        self._keeper: Keeper | None = None
         self._ending: asyncio.Task[None] | None = None
         self._servers: list[Server] = []
         self._ended = asyncio.Event()
@@ -155,12 +189,27 @@ class _Life:
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         where = ", ".join("{}:{}".format(*sock.getsockname()[:2]) for sock in https)
         logger.info("Serving %s on %s", site.name, where)
+        self._keeper = self._keep(https)
         try:
             await self._ended.wait()
         finally:
             for server in self._servers:
                 await server.close()
             log.close()
+
+    def _keep(self, https: Sequence[socket.socket]) -> Keeper:
+        """Begin to watch the certificate, and to get one where that is our business."""
+        settings = self._settings
+        listeners = own_listeners(
+            https, proxy_protocol=settings.proxy_protocol, trusted=settings.trusted_proxies
+        )
+        keeper = Keeper(
+            self._certificate,
+            partial(probe, listeners, self._name),
+            issuing=self._issuing,
+        )
+        keeper.start()
+        return keeper
 
     def _end(self) -> None:
         """The first signal drains, the second ends at once."""
@@ -172,7 +221,10 @@ class _Life:
         self._ending = asyncio.get_running_loop().create_task(self._drain(seconds))
 
     async def _drain(self, seconds: float) -> None:
-        await asyncio.gather(*(server.drain(seconds) for server in self._servers))
+        stopping = [server.drain(seconds) for server in self._servers]
+        if self._keeper is not None:
+            stopping.append(self._keeper.stop())
+        await asyncio.gather(*stopping)
         self._ended.set()
 
     def _reload(self) -> None:

@@ -136,8 +136,8 @@ def test_serves_the_main_host(run: Run, config: Path, called: list[tuple[Any, ..
     """The settings are loaded and handed on, the exit code comes back."""
     assert run("main", "--config", config) == (0, "", "")
 
-    [(name, settings)] = called
-    assert name == "service.serve_main"
+    [(name, settings, path)] = called
+    assert (name, path) == ("service.serve_main", config)
     assert settings.main.hostname == "my.example.org"
 
 
@@ -145,8 +145,8 @@ def test_serves_a_region(run: Run, config: Path, called: list[tuple[Any, ...]]) 
     """A service that fails makes the command fail."""
     assert run("uap", "--region", "South", "--config", config) == (1, "", "")
 
-    [(name, settings, region)] = called
-    assert (name, region) == ("service.serve_uap", "South")
+    [(name, settings, path, region)] = called
+    assert (name, path, region) == ("service.serve_uap", config, "South")
     assert list(settings.uap.regions) == ["North", "South"]
 
 

@@ -8,9 +8,12 @@ import pytest
 
 from exoproxy import service
 from exoproxy.service import serve_uap
+from exoproxy.settings.acme import Acme, Dns
 from exoproxy.settings.limits import Limits
 from exoproxy.settings.model import Settings
 from ports import free_port
+
+CONFIG = Path("/etc/exoproxy/exoproxy.yaml")
 
 
 def region(**keys: object) -> Settings:
@@ -21,11 +24,11 @@ def region(**keys: object) -> Settings:
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
-        ({"certificate": "acme"}, "acme is not there yet"),
         (
             {"certificate": {"cert_file": "/nonexistent/c", "key_file": "/nonexistent/k"}},
             "/nonexistent/c",
         ),
+        ({"certificate": "local", "hostname": "proxy.example.com"}, "can't be kept in /dev/null/"),
     ],
     ids=repr,
 )
@@ -38,8 +41,9 @@ def test_a_service_that_can_not_start_says_why(
     """Exit code 1 and one sentence; nothing was opened."""
     monkeypatch.setattr(service, "configure", lambda _: None)
     monkeypatch.setattr(service, "silence_broken_server_names", lambda: None)
+    monkeypatch.setenv("STATE_DIRECTORY", "/dev/null/state")
 
-    assert serve_uap(region(**keys), "X") == 1
+    assert serve_uap(region(**keys), CONFIG, "X") == 1
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("exoproxy: ")
@@ -59,7 +63,7 @@ def test_a_port_in_use_is_told(
         port = taken.getsockname()[1]
         settings = region(certificate="local", listen=[f"127.0.0.1:{port}"], redirect_listen=[])
 
-        assert serve_uap(settings, "X") == 1
+        assert serve_uap(settings, CONFIG, "X") == 1
     assert str(port) in capsys.readouterr().err
 
 
@@ -80,3 +84,32 @@ def test_systemds_sockets_come_first(
         https, http = service._sockets(part.regions["X"], Limits(), opened)
         assert [sock.getsockname() for sock in https] == [("127.0.0.1", port)]
         assert http == []
+
+
+async def test_certificates_are_got_where_the_configuration_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The process is for this mode's name, reads the same file, and gets time for DNS."""
+    started: list[tuple[str, Path]] = []
+
+    async def start(name: str, config: Path) -> None:
+        started.append((name, config))
+
+    monkeypatch.setattr(service, "start_renewal", start)
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    settings = region().model_copy(update={"acme": Acme(dns=Dns(propagation_timeout=300))})
+    issuing = service._issuing(settings, CONFIG, "proxy.example.com")
+    assert issuing is not None
+    await issuing.start()
+
+    assert started == [("proxy.example.com", CONFIG)]
+    assert issuing.limit == 1800
+    assert issuing.wanted.names == ("proxy.example.com", "*.proxy.example.com")
+    assert issuing.store.folder == tmp_path / "acme"
+
+
+def test_other_certificates_are_got_by_others() -> None:
+    """A local certificate, or one from files, starts no process."""
+    settings = region(certificate="local")
+
+    assert service._issuing(settings, CONFIG, "proxy.example.com") is None
