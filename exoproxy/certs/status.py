@@ -165,7 +165,7 @@ def _next(known: Known, now: datetime) -> tuple[str, datetime | None]:
     if known.origin == "files":
         return "none: it is renewed by whoever puts the files there", None
     if known.origin == "local":
-        return "is made anew when the service starts and 1/3 of its life is left", None
+        return "is made anew by the service once 1/3 of its life is left", None
     life = known.life
     action = next_action(life, known.window, known.state.history, now)
     if isinstance(action, Wait):

@@ -155,7 +155,7 @@ def test_what_this_host_does_not_serve_is_no_error(origin: str) -> None:
     ("changes", "expected"),
     [
         ({"origin": "files"}, "none: it is renewed by whoever"),
-        ({"origin": "local"}, "is made anew when the service starts"),
+        ({"origin": "local"}, "is made anew by the service"),
         ({"key": "", "names": ()}, "none: the configuration does not name it"),
         ({"certificate": None, "trouble": "It can't be read."}, "unknown"),
     ],
