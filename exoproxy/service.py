@@ -188,7 +188,7 @@ class _Life:
             loop.add_signal_handler(number, self._end)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         where = ", ".join("{}:{}".format(*sock.getsockname()[:2]) for sock in https)
-        logger.info("Serving %s on %s", site.name, where)
+        logger.info("Serving %s on %s with %s", site.name, where, self._certificate.served)
         self._keeper = self._keep(https)
         try:
             await self._ended.wait()

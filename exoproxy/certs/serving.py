@@ -81,7 +81,6 @@ class ServingCertificate:
         self._local = local
         self._store = store
         self._served = self.load()
-        logger.info("Serving %s", self._served)
 
     def __call__(self) -> ssl.SSLContext:
         """Return the context of the moment."""
@@ -126,7 +125,7 @@ class ServingCertificate:
                 "what is there."
             )
         if served.fingerprint != self._served.fingerprint:
-            logger.info("Serving %s", served)
+            logger.info("New connections get %s", served)
         self._served = served
 
     def _fault(self, served: Served) -> str:
