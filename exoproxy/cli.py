@@ -97,7 +97,11 @@ def _parser() -> argparse.ArgumentParser:
     demo = add("demo", _demo, "Serve both on loopback with a stand-in cloud.", config=False)
     demo.add_argument("--port", metavar="N", type=_port, help="port of the main host")
     check = add("check", _check, "Validate the configuration and the files it names.")
-    check.add_argument("--live", action="store_true", help="also try DNS, ports and upstreams")
+    check.add_argument(
+        "--live",
+        action="store_true",
+        help="also try DNS, ports, upstreams and what certificates need",
+    )
     check.add_argument("--json", action="store_true", help="print the result as JSON")
     explain = add("explain", _explain, "Tell what would happen to a request, and why.")
     explain.add_argument("target", metavar="HOST_OR_URL")

@@ -220,6 +220,8 @@ class Attempt:
             history=History() if life is None else after_success(History(), life, now, _random()),
             pending=None,
         )
+        # Now, or a process would have to be started for it.
+        self._ask(new)
         return new
 
     def _picked_up(self, issuer: Issuer) -> Issued | None:

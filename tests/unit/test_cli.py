@@ -132,6 +132,29 @@ def test_wrong_usage_exits_with_2(run: Run, arguments: list[str]) -> None:
     assert err.startswith("usage: exoproxy")
 
 
+def test_shows_certificates(run: Run, config: Path, tmp_path: Path) -> None:
+    """The table has a line for each host of the file, and is a result; so is its JSON."""
+    config.write_text(f"state_dir: {tmp_path}\n{BOTH}")
+    code, out, err = run("cert", "status", "--config", config)
+    _, as_json, _ = run("cert", "status", "--json", "--config", config)
+
+    assert (code, err) == (0, "")
+    names = ["my.example.org", "north.example.com", "south.example.com"]
+    assert [line.split()[0] for line in out.splitlines()[1:] if line[:1].isalpha()] == names
+    assert [each["name"] for each in json.loads(as_json)] == names
+
+
+@pytest.mark.parametrize("command", ["issue", "renew", "import"])
+def test_certificates_that_are_not_wanted(run: Run, config: Path, command: str) -> None:
+    """A name without `certificate: acme` is wrong usage, with the file in front."""
+    code, out, err = run("cert", command, "my.example.org", "--config", config)
+
+    assert (code, out) == (2, "")
+    assert err == (
+        f"{config}: no `certificate:` is acme, so there is none to get from an authority\n"
+    )
+
+
 def test_serves_the_main_host(run: Run, config: Path, called: list[tuple[Any, ...]]) -> None:
     """The settings are loaded and handed on, the exit code comes back."""
     assert run("main", "--config", config) == (0, "", "")

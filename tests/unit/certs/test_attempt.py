@@ -159,7 +159,7 @@ def test_a_missing_certificate_is_ordered_and_stored(script: Script) -> None:
     assert outcome.issued
     assert script.happened == [f"open {DIRECTORY}", "check", "order", "finalize"]
     assert script.store.newest(NAME) is not None
-    assert script.state() == State(directory=DIRECTORY)
+    assert replace(script.state(), window=None) == State(directory=DIRECTORY)
 
 
 def test_a_good_certificate_is_left_alone(script: Script) -> None:
@@ -274,7 +274,8 @@ def test_an_order_whose_answer_was_lost_is_picked_up(script: Script) -> None:
 
     assert outcome.issued
     assert script.happened == [f"open {DIRECTORY}", "pick up"]
-    assert script.state() == State(directory=DIRECTORY)
+    assert script.state().pending is None
+    assert script.state().history == History()
 
 
 def test_the_pending_order_is_kept_when_its_answer_is_lost(script: Script) -> None:
@@ -309,6 +310,16 @@ def test_left_records_are_removed_first(script: Script) -> None:
     script.run(When.DUE)
 
     assert script.tidied == (RECORD,)
+
+
+def test_the_authority_is_asked_about_a_new_certificate_at_once(script: Script) -> None:
+    """No other process has to be started for that."""
+    script.suggestion = Suggestion(start=NOW + 50 * DAY, end=NOW + 51 * DAY, retry_after=None)
+    script.run(When.DUE)
+
+    assert isinstance(script.state().window, Window)
+    assert not script.run(When.DUE).issued
+    assert script.suggested == 1
 
 
 def test_the_authority_is_asked_when_to_renew(script: Script) -> None:
