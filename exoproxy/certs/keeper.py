@@ -80,6 +80,7 @@ class Keeper:
         # Starts of the issuance process since there was last nothing to do.
         self._starts = History()
         self._start_at = clock()
+        self._tidied = False
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -125,7 +126,7 @@ class Keeper:
         if action.reason != self._told:
             logger.info("The certificate for %s %s", self._issuing.wanted.name, action.reason)
             self._told = action.reason
-        if isinstance(action, Wait):
+        if isinstance(action, Wait) and not self._is_to_tidy():
             self._starts, self._start_at = History(), self._clock()
             return
         if self._clock() < self._start_at:
@@ -133,6 +134,11 @@ class Keeper:
         code = await run_to_its_end(self._issuing.start, limit=self._issuing.limit)
         await self.look()
         self._pause(self._issuing, action, code)
+
+    def _is_to_tidy(self) -> bool:
+        """Tell, once, whether a killed process left DNS records: the next one removes them."""
+        left, self._tidied = bool(self._state.records) and not self._tidied, True
+        return left
 
     def _pause(self, issuing: Issuing, before: Action, code: int | None) -> None:
         """Don't start the process over and over, should it change nothing, or not enough.

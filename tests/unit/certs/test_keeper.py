@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from chains import DAY, DIRECTORY, NOW, RENEWAL, Chain, chain_for
 from exoproxy.certs import keeper as keeper_module
+from exoproxy.certs.dns.provider import Record
 from exoproxy.certs.issuance import Child
 from exoproxy.certs.keeper import REFRESH, Issuing, Keeper
 from exoproxy.certs.probe import own_listeners, probe
@@ -474,6 +475,17 @@ class TestStarting:
 
         assert world.starts == 0
         assert world.keeper.next_action() is None
+
+    async def test_records_that_were_left_are_removed_at_the_start(self, world: World) -> None:
+        """A process that was killed left them; the next one is started for that, once."""
+        world.put()
+        record = Record(zone="example.org", name=f"_acme-challenge.{NAME}", value="v")
+        window = NoWindow(ask_at=NOW + HOUR)
+        world.remember(State(directory=DIRECTORY, window=window, records=(record,)))
+        for _ in range(3):
+            await world.keeper.issue_if_due()
+
+        assert world.starts == 1
 
 
 class TestLife:
