@@ -41,14 +41,20 @@ class IssuingHost:
     def config(self) -> Path:
         return self.folder / "exoproxy.yaml"
 
-    def configure(self, **changes: Any) -> None:
+    def configure(self, *, port: int = 443, **changes: Any) -> None:
         """Write the configuration, with changes to what the world's own settings are.
 
-        Those of `dns` are merged, all others replace.
+        Those of `dns` are merged, all others replace. `port` is where https would be served.
         """
         acme = self.world.settings()
         dns = {**acme["dns"], **changes.pop("dns", {})}
-        region = {"hostname": UAP_NAME, "subnets": ["127.0.0.2/32"]}
+        region = {
+            "hostname": UAP_NAME,
+            "subnets": ["127.0.0.2/32"],
+            "listen": [f"127.0.0.1:{port}"],
+            "redirect_listen": [],
+            "admin_listen": None,
+        }
         content = {
             "state_dir": str(self.folder / "state"),
             "acme": {**acme, **changes, "dns": dns},
