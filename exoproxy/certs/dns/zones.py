@@ -76,6 +76,7 @@ class Dns:
         self._ask = ask
         self._resolvers = Resolvers(resolvers, ask)
         self._servers: dict[Name, tuple[Server, ...]] = {}
+        self._silent: set[Server] = set()
 
     def place_of(self, name: str) -> Place:
         """Return where the TXT record for a challenge's name, `_acme-challenge.…`, has to stand.
@@ -165,11 +166,15 @@ class Dns:
 
     def _answer_of(self, zone: Name, name: Name, kind: RdataType) -> Message | None:
         """Return an answer by authority, else a referral to a zone below, else None."""
-        servers = self.servers_of(zone)
-        for some in (servers[:_ASKED_FIRST], servers[_ASKED_FIRST:]):
+        # Each question would wait for those that said nothing to the last one.
+        servers = sorted(self.servers_of(zone), key=lambda server: server in self._silent)
+        first = [server for server in servers[:_ASKED_FIRST] if server not in self._silent]
+        for some in (first, servers[len(first) :]):
+            told = ask_all(self._ask, some, name, kind)
+            self._silent.update(server for server, answer in told if isinstance(answer, NoAnswer))
             answers = [
                 answer
-                for _, answer in ask_all(self._ask, some, name, kind)
+                for _, answer in told
                 if not isinstance(answer, NoAnswer) and answer.rcode() in (NOERROR, NXDOMAIN)
             ]
             for answer in answers:

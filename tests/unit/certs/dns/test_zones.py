@@ -6,12 +6,14 @@ import dns.flags
 import dns.rrset
 import pytest
 from dns.message import Message
-from dns.name import from_text
+from dns.name import Name, from_text
 from dns.rcode import NOERROR, REFUSED, SERVFAIL
+from dns.rdatatype import RdataType
 
-from exoproxy.certs.dns.zones import Place
+from exoproxy.certs.dns.question import Server
+from exoproxy.certs.dns.zones import Dns, Place
 from exoproxy.certs.problem import IssuanceProblem
-from name_server import World
+from name_server import RESOLVER, World
 
 CHALLENGE = "_acme-challenge.proxy.example.org"
 EXAMPLE_ORG = """
@@ -202,6 +204,23 @@ def test_first_servers_of_no_use(world: World) -> None:
     world.servers["192.0.2.23"].silent = True
 
     assert place_of(world) == Place(zone="auth.example.net", name="x.auth.example.net")
+
+
+def test_silent_server_is_asked_once(world: World) -> None:
+    """While another one answers, later questions do not wait for it again."""
+    world.add("192.0.2.1", {"example.org": EXAMPLE_ORG})
+    world.add("192.0.2.2", {}).silent = True
+    asked: list[str] = []
+
+    def ask(server: Server, name: Name, kind: RdataType, *, recurse: bool) -> Message:
+        asked.append(server.address)
+        return world.ask(server, name, kind, recurse=recurse)
+
+    questions = Dns([(RESOLVER, 53)], ask=ask)
+    for _ in range(3):
+        assert questions.place_of(CHALLENGE) == Place(zone="example.org", name=CHALLENGE)
+
+    assert asked.count("192.0.2.2") == 1
 
 
 def test_resolver_that_fails_below_the_zone(world: World) -> None:
