@@ -139,12 +139,16 @@ class World:
 
 @contextmanager
 def acme_world(
-    folder: Path, *, other_name_servers: Sequence[str] = (), **behaviour: Any
+    folder: Path,
+    *,
+    other_name_servers: Sequence[str] = (),
+    hidden: bool = False,
+    **behaviour: Any,
 ) -> Iterator[World]:
     """Start the servers, with their files in a new folder; they go at the end.
 
-    The zones name the addresses of `other_name_servers` beside their real one. `behaviour` is
-    pebble's: its keywords.
+    The zones name the addresses of `other_name_servers` beside their real one, or in its place if
+    it is `hidden`. `behaviour` is pebble's: its keywords.
     """
     with ExitStack() as started:
         authority = Authority(_made(folder, "authority"))
@@ -154,7 +158,7 @@ def acme_world(
                 _made(folder, "knot"),
                 RECORDS,
                 address=address,
-                listed=[address, *other_name_servers],
+                listed=[*([] if hidden else [address]), *other_name_servers],
             )
         )
         resolver = started.enter_context(

@@ -122,6 +122,27 @@ def test_challenge_in_another_zone(host: Host) -> None:
     assert world.name_server.left() == {}
 
 
+def test_record_whose_answer_was_lost(host: Host) -> None:
+    """Cloudflare says that the record exists already (81058), which is as good as written."""
+    host.world.cloudflare.lose_answers("POST")
+    host.cert("issue")
+
+    assert host.world.name_server.left() == {}
+
+
+def test_rehearsal(world: World, tmp_path: Path, run_exoproxy: Run) -> None:
+    """The staging authority issues for trial; nothing but an account there is kept."""
+    elsewhere = {"directory": "https://127.0.0.1:1/dir"}
+    staging = {"staging_directory": world.front.directory, "ca_file": str(world.front.ca_file)}
+    host = host_in(world, tmp_path, run_exoproxy, **elsewhere, **staging)
+    said = host.cert("issue", "--staging")
+
+    assert said[-1].endswith("which was only a trial: all is well")
+    assert len(host.accounts()) == 1
+    assert list(host.store.glob("archive/*/*")) == []
+    assert world.name_server.left() == {}
+
+
 def test_rejected_nonces(tmp_path: Path, run_exoproxy: Run) -> None:
     """A third of all requests being refused for their nonce only makes it slower."""
     with acme_world(tmp_path / "world", nonces_rejected=30) as world:
@@ -135,6 +156,19 @@ def test_silent_name_server(tmp_path: Path, run_exoproxy: Run) -> None:
         acme_world(tmp_path / "world", other_name_servers=[silent]) as world,
     ):
         host_in(world, tmp_path, run_exoproxy).cert("issue")
+
+
+def test_no_name_server_within_reach(tmp_path: Path, run_exoproxy: Run) -> None:
+    """Where port 53 is blocked, it is waited for a while, and then the authority is asked."""
+    with (
+        silent_server() as silent,
+        acme_world(tmp_path / "world", other_name_servers=[silent], hidden=True) as world,
+    ):
+        dns = {**world.settings()["dns"], "propagation_timeout": 3}
+        said = host_in(world, tmp_path, run_exoproxy, dns=dns).cert("issue")
+
+        assert any("port 53 may be blocked" in line for line in said)
+        assert world.name_server.left() == {}
 
 
 def test_lagging_name_server(
