@@ -8,7 +8,7 @@ In this order:
 1. A clock before `BUILT` is wrong, and nothing is decided by it.
 2. A back-off outranks everything. Its steps are shorter for short lives (see `after_failure`), so
    that a certificate of ten minutes gets several attempts before it ends. What the authority asks
-   for (Retry-After) is never shortened; if the certificate ends before, the reason says so.
+   for (Retry-After) is kept up to a day; if the certificate ends before, the reason says so.
 3. No certificate, or less than 1/20 of its life left: now, whatever the authority's window says.
 4. The moment picked in the authority's window (RFC 9773); the authority is asked in time.
 5. Without a window: at 2/3 of the life, at 1/2 of lives under 10 days.
@@ -26,6 +26,8 @@ BUILT: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 _MINUTE: Final = timedelta(minutes=1)
 _DAY: Final = timedelta(days=1)
+# What hosts on one store, or a clock before and after it was set, may differ by.
+_SKEW: Final = timedelta(hours=1)
 # How often to try after the clock was found wrong; time synchronisation mends it within that.
 _CLOCK_PAUSE: Final = _MINUTE
 
@@ -228,8 +230,9 @@ def after_success(history: History, life: Life, now: datetime, jitter: float) ->
 
 def _back_off(life: Life | None, history: History, now: datetime) -> Wait | None:
     until = history.retry_at
-    # None of ours is longer than a day: a later time was written by a clock that was ahead.
-    if until is None or not now < until <= now + _DAY:
+    # None of ours is longer than a day: a later time was written by a clock that was far ahead. One
+    # that is a little ahead must not end a back-off of a whole day, though.
+    if until is None or not now < until <= now + _DAY + _SKEW:
         return None
     times = "once" if history.failures == 1 else f"{history.failures} times"
     reason = f"failed {times} and is tried again on {_moment(until)}"

@@ -301,6 +301,14 @@ class TestBackOff:
 
         assert type(next_action(None, None, history, START)) is Renew
 
+    def test_holds_on_a_host_whose_clock_is_behind(self) -> None:
+        """A whole day that an authority asked for is kept by the store's other hosts, too."""
+        history = after_failure(NEVER_FAILED, "No.", START, DAY.total_seconds(), 0.5)
+
+        assert type(next_action(None, None, history, START - SECOND)) is Wait
+        assert type(next_action(None, None, history, START - HOUR)) is Wait
+        assert type(next_action(None, None, history, START - HOUR - SECOND)) is Renew
+
 
 class TestSuccess:
     """What follows a certificate."""
