@@ -35,7 +35,7 @@ class PendingOrder:
     names: tuple[str, ...]
     profile: str | None
     order: str
-    key: str
+    key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,6 +47,11 @@ def test_what_was_saved_is_loaded(path: Path, state: State) -> None:
     assert load(path) == state
 
 
+def test_key_shows_nowhere() -> None:
+    """What ends in a log or in an exception's message has no key in it."""
+    assert "PRIVATE" not in repr(FULL)
+
+
 def test_sentence_that_is_no_unicode(path: Path) -> None:
     """A back-off is stored whatever its sentence quotes."""
     state = State(history=History(failures=1, retry_at=AT, sentence="file \udcff"))
