@@ -109,8 +109,10 @@ class Attempt:
                 self._remember(self._failed(before, str(problem), problem.retry_after))
                 raise
             except Exception as error:
-                sentence = f"exoproxy failed ({error!r}): report it with what the log says."
-                self._remember(self._failed(before, sentence, None))
+                fault = IssuanceProblem(
+                    f"exoproxy failed ({error!r}): report it with what the log says."
+                )
+                self._remember(self._failed(before, str(fault), None))
                 raise
             except BaseException:
                 # Told to end, which is no failure.
@@ -201,9 +203,7 @@ class Attempt:
         if issued is None:
             self._proof.check(self._wanted.names, authority.caa_identities)
             wish = self._wish(self._replaced(stored))
-            issued = issuer.order(
-                wish, self._proof.published, lambda order: self._note(pending=order)
-            )
+            issued = issuer.order(wish, self._proof.published, self._keep)
         account = accounts.load()
         new = self._store.save(
             self._wanted.name,

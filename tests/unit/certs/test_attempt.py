@@ -266,6 +266,19 @@ def test_a_fault_of_our_own_keeps_the_back_off(script: Script) -> None:
     assert "ZeroDivisionError" in history.sentence
 
 
+@pytest.mark.parametrize("kind", [IssuanceProblem, ValueError])
+def test_a_long_sentence_keeps_the_back_off(script: Script, kind: type[Exception]) -> None:
+    """However much an authority had to say, the file does not outgrow what is read of it."""
+    script.fails = kind("no! " * 2**20)
+    with pytest.raises(kind):
+        script.run(When.DUE)
+    history = script.state().history
+
+    assert history.failures == 1
+    assert history.retry_at is not None
+    assert len(history.sentence) < 5000
+
+
 def test_an_order_whose_answer_was_lost_is_picked_up(script: Script) -> None:
     """The certificate that exists already is stored without another order."""
     script.remember(pending=pending())
