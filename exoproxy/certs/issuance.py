@@ -42,7 +42,8 @@ async def start_renewal(name: str, config: Path) -> Child:
 
     Its messages go where this process's go; it lowers its own priority. Raises `OSError`.
     """
-    command = (sys.executable, "-m", "exoproxy", "cert", "renew", "--if-due", name)
+    # -P: nothing is imported from the folder that this process happens to be in.
+    command = (sys.executable, "-P", "-m", "exoproxy", "cert", "renew", "--if-due", name)
     return await asyncio.create_subprocess_exec(
         *command, "--config", str(config), stdin=asyncio.subprocess.DEVNULL
     )

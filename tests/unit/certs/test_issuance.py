@@ -146,5 +146,18 @@ def test_the_command(
 
     assert code == 0
     assert report.read_text() == (
-        "-m exoproxy cert renew --if-due my.example.org --config /etc/exoproxy/exoproxy.yaml ''"
+        "-P -m exoproxy cert renew --if-due my.example.org --config /etc/exoproxy/exoproxy.yaml ''"
     )
+
+
+async def test_nothing_is_run_from_the_folder_of_the_moment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A module that somebody put where an operator started the service is not imported."""
+    report = tmp_path / "report"
+    (tmp_path / "exoproxy.py").write_text(f"open({str(report)!r}, 'w')\n")
+    monkeypatch.chdir(tmp_path)
+    start = partial(start_renewal, "my.example.org", tmp_path / "none.yaml")
+
+    assert await run_to_its_end(start, limit=30) == 2
+    assert not report.exists()
