@@ -6,6 +6,7 @@ Pure but for the randomness of keys. Called by `issue`.
 from collections.abc import Sequence
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -57,7 +58,12 @@ def checked(chain: bytes, key: bytes, names: Sequence[str]) -> Issued:
         certificates = x509.load_pem_x509_certificates(chain)
     except ValueError as error:
         raise ValueError("holds no certificate in PEM form") from error
-    if not is_key_of(load_pem_private_key(key, password=None), certificates[0]):
+    try:
+        fits = is_key_of(load_pem_private_key(key, password=None), certificates[0])
+    except UnsupportedAlgorithm:
+        # A kind of key that nobody here has made.
+        fits = False
+    if not fits:
         raise ValueError("belongs to another key")
     if missing := [name for name in names if not covers(certificates[0], name)]:
         raise ValueError(f"does not cover {', '.join(missing)}")

@@ -1,11 +1,12 @@
 """A certificate's key, its request, and what was issued."""
 
+import ssl
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from authority import Authority
 from exoproxy.certs.leaf import checked, new_key, signing_request
@@ -70,6 +71,16 @@ def test_chain_for_another_key_is_not_taken(pair: tuple[bytes, bytes]) -> None:
     """What nobody could serve is not stored."""
     with pytest.raises(ValueError, match="belongs to another key"):
         checked(pair[0], new_key("ecdsa-p256"), NAMES)
+
+
+def test_chain_for_a_key_of_an_unknown_kind_is_not_taken(pair: tuple[bytes, bytes]) -> None:
+    """It can't be one for ours."""
+    certificate = x509.load_pem_x509_certificate(pair[0]).public_bytes(Encoding.DER)
+    # The OID of the curve P-256 (RFC 5480 section 2.1.1.1), and one that is nobody's.
+    p256, nobody = bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a8648ce3d03017f")
+    other = ssl.DER_cert_to_PEM_cert(certificate.replace(p256, nobody)).encode()
+    with pytest.raises(ValueError, match="belongs to another key"):
+        checked(other, pair[1], NAMES)
 
 
 def test_chain_for_other_names_is_not_taken(pair: tuple[bytes, bytes]) -> None:
