@@ -31,6 +31,10 @@ _FIRST_PAUSE: Final = 0.25
 _LONGEST_PAUSE: Final = 5.0
 _SHORTEST_ASKED, _LONGEST_ASKED = 0.25, 30.0
 
+# An authority may want more proofs than there are names (RFC 8555 section 7.1.3), but no zone full
+# of records.
+_PROOFS_PER_NAME: Final = 5
+
 # Errors of an order that names a certificate which it replaces, where that may be the reason.
 _BLAMED_ON_REPLACES: Final = {"alreadyReplaced", "conflict", "malformed", "unauthorized"}
 
@@ -136,6 +140,11 @@ class Issuer:
     def _prove(self, order: Order, wish: Wish, prove: Prove) -> None:
         """Have every name proved that is not proved already."""
         ordered = {name.removeprefix("*.").lower() for name in wish.names}
+        if len(order.authorizations) > _PROOFS_PER_NAME * len(wish.names):
+            raise IssuanceProblem(
+                f"{self._authority.host} wants {len(order.authorizations)} proofs for "
+                f"{', '.join(wish.names)}: check acme.directory."
+            )
         asked: dict[str, Challenge] = {}
         for url in order.authorizations:
             authorization, _ = self._authority.authorization(url)

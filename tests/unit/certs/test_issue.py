@@ -291,6 +291,16 @@ def test_name_that_was_not_ordered_is_not_proved(
     assert "publish" not in authority.events
 
 
+def test_number_of_proofs_is_bounded(attempt: Attempt, authority: FakeAuthority) -> None:
+    """No authority has a zone filled with records."""
+    authority.authorizations = {f"/{number}": [authorization("/1")] for number in range(11)}
+
+    assert attempt.problem() == (
+        "ca.example wants 11 proofs for a.example.org, *.a.example.org: check acme.directory."
+    )
+    assert "publish" not in authority.events
+
+
 def test_failed_proof_ends_the_order(attempt: Attempt, authority: FakeAuthority) -> None:
     """A name that is not proved is told with the authority's words, after cleaning up."""
     failed = authorization("/2", "invalid", complaint=Complaint(kind="dns", detail="NXDOMAIN"))
