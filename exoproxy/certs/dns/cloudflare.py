@@ -297,9 +297,10 @@ def _retry_after(response: httpx.Response) -> float | None:
         return min(float(text), _DAY_SECONDS)
     try:
         when = parsedate_to_datetime(text)
-    except ValueError:
+        seconds = (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    except (ValueError, OverflowError):
+        # The latter for a time zone that is years away.
         return None
-    seconds = (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
     return min(max(seconds, 0.0), _DAY_SECONDS)
 
 

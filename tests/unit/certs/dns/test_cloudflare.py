@@ -283,6 +283,7 @@ class TestRefusals:
             ({"Retry-After": "301"}, 301.0),
             ({"Retry-After": "9" * 5000}, 86400.0),
             ({"Retry-After": "junk"}, 300.0),
+            ({"Retry-After": f"Sun, 22 Nov 2026 12:00:00 +{'9' * 20}"}, 300.0),
             ({"Retry-After": "-5"}, 300.0),
             ({}, 300.0),
         ],
