@@ -1,16 +1,15 @@
 """A host that gets a certificate by the real command, and what can be seen of it afterwards."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
+from cryptography import x509
 
 from acme_world import World
 from deployment import REGION, UAP_NAME
@@ -41,12 +40,18 @@ class IssuingHost:
     def config(self) -> Path:
         return self.folder / "exoproxy.yaml"
 
-    def configure(self, *, port: int = 443, **changes: Any) -> None:
+    def configure(
+        self,
+        *,
+        provider: Literal["cloudflare", "rfc2136"] = "cloudflare",
+        port: int = 443,
+        **changes: Any,
+    ) -> None:
         """Write the configuration, with changes to what the world's own settings are.
 
         Those of `dns` are merged, all others replace. `port` is where https would be served.
         """
-        acme = self.world.settings()
+        acme = self.world.settings(provider)
         dns = {**acme["dns"], **changes.pop("dns", {})}
         region = {
             "hostname": UAP_NAME,
@@ -62,29 +67,42 @@ class IssuingHost:
         }
         self.config.write_text(yaml.safe_dump(content), "utf-8")
 
-    def start(self, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start `exoproxy cert …`; what it says comes by its stdout."""
         return subprocess.Popen(  # noqa: S603 - the project's own command
             [
                 *(*self.prefix, sys.executable, "-m", "exoproxy"),
                 *("cert", *arguments, "--config", str(self.config)),
             ],
-            env={**os.environ, **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
 
-    def cert(self, *arguments: str, env: Mapping[str, str] | None = None) -> tuple[int, str]:
+    def run(self, *arguments: str) -> tuple[int, str]:
         """Run `exoproxy cert …` to its end; returns the exit code and what it said."""
-        with self.start(*arguments, env=env) as process:
+        with self.start(*arguments) as process:
             try:
                 said, _ = process.communicate(timeout=COMMAND_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise
         return process.returncode, said
+
+    def cert(self, *arguments: str) -> list[str]:
+        """Return the lines that `exoproxy cert …` says; it must not fail."""
+        code, said = self.run(*arguments)
+
+        assert code == 0, said
+        return said.splitlines()
+
+    def cert_fails(self, *arguments: str) -> list[str]:
+        """Return the lines that `exoproxy cert …` says; it must fail."""
+        code, said = self.run(*arguments)
+
+        assert code == 1, said
+        return said.splitlines()
 
     def kill(self, process: subprocess.Popen[str]) -> None:
         """End a command as a loss of power would."""
@@ -98,6 +116,16 @@ class IssuingHost:
     def stored(self) -> Stored | None:
         """Return the certificate that would be served."""
         return self.store.newest(UAP_NAME)
+
+    def chain(self) -> list[x509.Certificate]:
+        """Return what is to be served: the leaf, and what vouches for it."""
+        content = (self.store.folder / "live" / UAP_NAME / "fullchain.pem").read_bytes()
+        return x509.load_pem_x509_certificates(content)
+
+    def accounts(self) -> list[Path]:
+        """Return the accounts in the store."""
+        found = self.store.folder.glob("accounts/**/private_key.json")
+        return sorted(path.parent for path in found)
 
     def versions(self) -> int:
         """Return how many certificates were stored."""

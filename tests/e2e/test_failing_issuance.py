@@ -187,7 +187,7 @@ def test_a_failure_ends_in_a_sentence_and_a_back_off(scene: Scene, failure: Fail
     """Nothing is half done, nothing is tried again too early, and then it works."""
     scene.configure(failure.token)
     failure.breaks(scene)
-    code, said = scene.host.cert("renew", "--if-due", UAP_NAME)
+    code, said = scene.host.run("renew", "--if-due", UAP_NAME)
     history = scene.host.state().history
 
     assert code == 1, said
@@ -203,7 +203,7 @@ def test_a_failure_ends_in_a_sentence_and_a_back_off(scene: Scene, failure: Fail
     assert scene.host.world.name_server.left() == {}
 
     requests = len(scene.front.requests), len(scene.cloudflare.calls)
-    code, said = scene.host.cert("renew", "--if-due", UAP_NAME)
+    code, said = scene.host.run("renew", "--if-due", UAP_NAME)
 
     assert (code, logged(said, "ERROR")) == (0, [])
     assert history.sentence in logged(said, "INFO")[-1]
@@ -213,7 +213,7 @@ def test_a_failure_ends_in_a_sentence_and_a_back_off(scene: Scene, failure: Fail
     scene.cloudflare.forget_troubles()
     scene.host.world.name_server.delete(ZONE, "CAA")
     scene.configure()
-    code, said = scene.host.cert("issue")
+    code, said = scene.host.run("issue")
 
     assert code == 0, said
     assert scene.host.verifies()

@@ -138,7 +138,7 @@ def test_who_was_killed_has_noted_a_back_off(host: IssuingHost, front: AcmeFront
     until_ordered(front)
     host.kill(process)
     orders = len(front.new_orders)
-    code, said = host.cert("renew", "--if-due", UAP_NAME)
+    code, said = host.run("renew", "--if-due", UAP_NAME)
 
     assert code == 0, said
     assert "ended without a word" in said
@@ -160,7 +160,7 @@ def test_a_stopped_one_cleans_up_and_is_no_failure(host: IssuingHost) -> None:
     assert host.world.name_server.left() == {}
     assert host.state().records == ()
     assert host.state().history.failures == 0
-    assert host.cert("renew", "--if-due", UAP_NAME)[0] == 0
+    assert host.run("renew", "--if-due", UAP_NAME)[0] == 0
     assert host.verifies()
 
 
@@ -179,9 +179,9 @@ def test_an_answer_that_was_lost_costs_no_second_order(host: IssuingHost, front:
     """The certificate exists, and the next process gets it without another order."""
     front.faults.append(Fault("finalize", cut="after", times=9))
     front.faults.append(Fault("order", cut="before", times=9))
-    first, said = host.cert("renew", "--if-due", UAP_NAME)
+    first, said = host.run("renew", "--if-due", UAP_NAME)
     front.faults.clear()
-    second, said_then = host.cert("issue")
+    second, said_then = host.run("issue")
 
     assert first == 1, said
     assert second == 0, said_then

@@ -144,7 +144,7 @@ def test_neither_memory_nor_the_loop_feels_an_issuance(world: World, tmp_path: P
         wait_for(lambda: service.fingerprint() != first)
         for _ in range(3):
             known = service.fingerprint()
-            code, said = host.cert("renew")
+            code, said = host.run("renew")
             assert code == 0, said
             wait_for(lambda known=known: service.fingerprint() != known)  # type: ignore[misc]
         grown = service.memory() - before
