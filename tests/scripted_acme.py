@@ -2,6 +2,7 @@
 
 import json
 import ssl
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,12 +15,16 @@ ADDRESS = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """One answer. `content` is bytes as they are, or anything else as JSON."""
+    """One answer. `content` is bytes as they are, or anything else as JSON.
+
+    With a `pause`, in seconds, there is one before each of its bytes.
+    """
 
     content: Any = b""
     status: int = 200
     content_type: str = "application/json"
     fields: Mapping[str, str] = field(default_factory=dict)
+    pause: float = 0.0
 
     def body(self) -> bytes:
         """Return the content as bytes."""
@@ -75,7 +80,10 @@ def scripted_acme(context: ssl.SSLContext) -> Iterator[ScriptedAcme]:
                 self.send_header(name, value)
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(body)
+                for piece in (body[i : i + 1] for i in range(len(body))) if said.pause else [body]:
+                    self.wfile.flush()
+                    time.sleep(said.pause)
+                    self.wfile.write(piece)
 
         do_HEAD = do_POST = do_GET
 

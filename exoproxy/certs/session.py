@@ -173,7 +173,8 @@ class Session:
         """Read an answer within bounds and remember it: requests calls this before it reads."""
         deadline = time.monotonic() + _ANSWER_SECONDS
         content = bytearray()
-        for piece in response.raw.stream(2**14, decode_content=True):
+        # Whatever has come, however little: waiting for more of it could outlast the deadline.
+        while piece := response.raw.read1(2**14, decode_content=True):
             content += piece
             if len(content) > _ANSWER_BYTES or time.monotonic() > deadline:
                 response.raw.close()
@@ -231,9 +232,9 @@ def date(value: str | None) -> datetime | None:
     """Return the moment of a date field (RFC 9110 section 5.6.7); None if it is not one."""
     try:
         moment = parsedate_to_datetime(value or "")
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _trust(ca_file: Path | None) -> str | bool:
