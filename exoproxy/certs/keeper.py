@@ -23,7 +23,6 @@ from typing import Final
 
 from exoproxy.certs.context import CertificateProblem
 from exoproxy.certs.issuance import Start, run_to_its_end
-from exoproxy.certs.lineage import lineages, name_of
 from exoproxy.certs.serving import Served, ServingCertificate
 from exoproxy.certs.state import State, load
 from exoproxy.certs.store import Store
@@ -108,14 +107,17 @@ class Keeper:
     async def look(self) -> None:
         """Serve what the store holds if it has changed, and the same in a fresh context daily."""
         async with self._looking:
-            before, self._seen = self._seen, self._traces()
-            pair, state = self._seen
-            if self._issuing is not None and state != before[1]:
+            # Not even a `stat` here: a network file system may take its time for one.
+            seen = await asyncio.to_thread(self._traces)
+            pair, state = seen
+            if self._issuing is not None and state != self._seen[1]:
                 path = self._issuing.store.state_file(self._issuing.wanted.name)
                 self._state = await asyncio.to_thread(load, path)
             stale = self._clock() >= self._refresh_at
-            if stale or (pair != before[0] and self._issuing is not None):
+            if stale or (pair != self._seen[0] and self._issuing is not None):
                 await self._load(stale=stale)
+            # Only now: what a passing fault kept from being loaded is tried again.
+            self._seen = seen
 
     async def issue_if_due(self) -> None:
         """Start the issuance process if there is something to do, and wait for its end."""
@@ -195,10 +197,8 @@ class Keeper:
         store, name = self._issuing.store, self._issuing.wanted.name
         archive, live = store.folder / "archive", store.folder / "live"
         pair: list[object] = []
-        with suppress(OSError):
-            for lineage in lineages(store.folder):
-                if name_of(lineage) == name:
-                    pair += [_changed(archive / lineage), _target(live / lineage / "fullchain.pem")]
+        for lineage in store.lineages(name):
+            pair += [_changed(archive / lineage), _target(live / lineage / "fullchain.pem")]
         return pair, _changed(store.state_file(name))
 
 

@@ -7,6 +7,7 @@ the same name gets -0001. Nothing is written here. Used by the serving process t
 by `takeover` on trees of certbot's.
 """
 
+import errno
 import os
 import re
 from collections import defaultdict
@@ -26,6 +27,8 @@ KINDS: Final = ("privkey", "cert", "chain", "fullchain")
 _FILE: Final = re.compile(rf"({'|'.join(KINDS)})([0-9]{{1,9}})\.pem", re.ASCII)
 _NAME: Final = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?", re.ASCII | re.IGNORECASE)
 _NUMBERED: Final = re.compile(r"(.+)-[0-9]{4}", re.ASCII)
+# Of these a process suffers, whatever lies in the tree.
+_OUR_OWN_TROUBLE: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 # Long chains of large RSA certificates are 20 KB.
 _LIMIT: Final = 1 << 20
 
@@ -88,11 +91,14 @@ def versions(folder: Path) -> dict[int, set[str]]:
 def newest_version(tree: Path, lineage: str, skipped: Callable[[str], None]) -> Stored | None:
     """Return the newest version of a lineage that can be served, if there is one.
 
-    `skipped` is called with a sentence for each later one that is complete and bad.
+    `skipped` is called with a sentence for each later one that is complete and bad. Raises
+    `OSError` if this process lacks what it takes to look: nothing is known then.
     """
     try:
         there = versions(tree / "archive" / lineage)
     except OSError as error:
+        if error.errno in _OUR_OWN_TROUBLE:
+            raise
         skipped(f"The folder {tree / 'archive' / lineage} can't be read ({error.strerror}).")
         return None
     for version in sorted(there, reverse=True):
@@ -155,4 +161,6 @@ def _content(path: Path) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         return read_regular(descriptor, _LIMIT)
     except OSError as error:
+        if error.errno in _OUR_OWN_TROUBLE:
+            raise
         raise CertificateProblem(f"The file {path} can't be read ({error.strerror}).") from error

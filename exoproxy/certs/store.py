@@ -73,12 +73,22 @@ class Store:
         """Return the newest version for a name that can be served, if there is one.
 
         That is one of the lineage NAME, or else of the latest lineage NAME-0001 and so on. Bad
-        versions are skipped with a word in the log; nothing is raised for what the store holds.
+        versions are skipped with a word in the log; nothing is raised for what the store holds, but
+        `OSError` if this process has no descriptors or memory left to look.
         """
-        for lineage in self._lineages(name):
+        for lineage in self.lineages(name):
             if stored := newest_version(self.folder, lineage, warn_once):
                 return stored
         return None
+
+    def lineages(self, name: str) -> Iterator[str]:
+        """Yield the lineages that there may be for a name, the one that counts most first."""
+        own = lineage_name(name)
+        yield own
+        with suppress(OSError):
+            for lineage in reversed(lineages(self.folder)):
+                if lineage != own and name_of(lineage) == own:
+                    yield lineage
 
     def prepare(self, name: str) -> None:
         """Prove that a certificate for a name could be stored; the caller holds the lock.
@@ -120,15 +130,6 @@ class Store:
     ) -> AbstractContextManager[None]:
         """Hold certbot's own lock on the store, alone among processes; see `locked_tree`."""
         return locked_tree(self.folder, timeout=timeout, waiting=waiting)
-
-    def _lineages(self, name: str) -> Iterator[str]:
-        """Yield the lineages that there may be for a name, the one that counts most first."""
-        own = lineage_name(name)
-        yield own
-        with suppress(OSError):
-            for lineage in reversed(lineages(self.folder)):
-                if lineage != own and name_of(lineage) == own:
-                    yield lineage
 
     def _lineage(self, name: str) -> str:
         """Return the lineage that a name's certificates go on with."""

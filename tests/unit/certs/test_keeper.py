@@ -1,9 +1,12 @@
 """Watching the store, swapping, and starting what gets certificates; with a clock of its own."""
 
 import asyncio
+import errno
 import logging
+import os
 import shutil
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -17,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from chains import DAY, DIRECTORY, NOW, RENEWAL, Chain, chain_for
 from exoproxy.certs import keeper as keeper_module
+from exoproxy.certs import lineage
 from exoproxy.certs.dns.provider import Record
 from exoproxy.certs.issuance import Child
 from exoproxy.certs.keeper import REFRESH, Issuing, Keeper
@@ -62,7 +66,10 @@ class World:
     the issuance processes, and `act` is what the next ones do.
     """
 
-    def __init__(self, folder: Path, certificate: Certificate = "acme") -> None:
+    def __init__(
+        self, folder: Path, certificate: Certificate = "acme", *, name: str = NAME
+    ) -> None:
+        self.name = name
         self.store = Store(folder / "acme")
         self.now: datetime = NOW
         self.clock = 1000.0
@@ -72,10 +79,11 @@ class World:
         self.proved: list[Served] = []
         self.loads = 0
         local = folder / "local"
-        self.serving = ServingCertificate(certificate, [NAME], local=local, store=self.store)
+        self.serving = ServingCertificate(certificate, [name], local=local, store=self.store)
         self._load = self.serving.load
         self.serving.load = self._count  # type: ignore[method-assign]
-        issuing = Issuing(wanted=WANTED, store=self.store, start=self._start, limit=9)
+        wanted = replace(WANTED, names=(name,))
+        issuing = Issuing(wanted=wanted, store=self.store, start=self._start, limit=9)
         self.keeper = Keeper(
             self.serving,
             self._probed,
@@ -90,8 +98,8 @@ class World:
 
     def put(self, chain: Chain | None = None) -> str:
         """Store a certificate, as anybody might, and return its fingerprint."""
-        chain = chain or chain_for(NAME)
-        self.store.save(NAME, key=chain.key, fullchain=chain.fullchain, renewal=RENEWAL)
+        chain = chain or chain_for(self.name)
+        self.store.save(self.name, key=chain.key, fullchain=chain.fullchain, renewal=RENEWAL)
         return fingerprint(chain)
 
     def remember(self, state: State) -> None:
@@ -209,6 +217,54 @@ class TestWatching:
         await world.keeper.look()
 
         assert world.serving.served.fingerprint == stored
+
+    async def test_a_host_name_may_end_in_a_number(self, tmp_path: Path) -> None:
+        """What looks like certbot's number is part of the name here."""
+        world = World(tmp_path, name="node-0001")
+        world.put()
+        await world.keeper.look()
+        better = world.put()
+        await world.keeper.look()
+
+        assert world.serving.served.fingerprint == better
+
+    @pytest.mark.parametrize("trouble", [errno.EMFILE, errno.ENOMEM])
+    async def test_what_could_not_be_looked_at_is_looked_at_again(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, trouble: int
+    ) -> None:
+        """For want of descriptors no earlier version takes the place of the new one for good."""
+        first = world.put()
+        await world.keeper.look()
+        second = world.put()
+
+        def refuse(*_: object) -> bytes:
+            raise OSError(trouble, os.strerror(trouble))
+
+        with monkeypatch.context() as patched:
+            patched.setattr(lineage, "read_regular", refuse)
+            with pytest.raises(OSError, match=os.strerror(trouble)):
+                await world.keeper.look()
+        assert world.serving.served.fingerprint == first
+        await world.keeper.look()
+
+        assert world.serving.served.fingerprint == second
+
+    async def test_a_slow_file_system_holds_nobody_up(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Everything that is asked of the store is asked in a thread."""
+        main, asked = threading.get_ident(), []
+        stat = Path.stat
+
+        def seen(path: Path, **options: bool) -> os.stat_result:
+            asked.append(threading.get_ident())
+            return stat(path, **options)
+
+        monkeypatch.setattr(Path, "stat", seen)
+        await world.keeper.look()
+
+        assert asked
+        assert main not in asked
 
     async def test_the_first_lineage_may_have_a_number(self, world: World) -> None:
         """Its folder is there before its files are."""
