@@ -118,6 +118,8 @@ class Attempt:
                 # Told to end, which is no failure.
                 self._remember(before)
                 raise
+            # Now, or a process would have to be started for it.
+            self._ask(new)
             return Outcome(issued=True, sentence=f"The certificate is stored: {_valid(new)}")
 
     def rehearse(self) -> Outcome:
@@ -142,7 +144,11 @@ class Attempt:
         except IssuanceProblem as problem:
             # What is left stays in the journal; it is in nobody's way.
             logger.warning("%s", problem)
-        return self._store.newest(self._wanted.name)
+        stored, pending = self._store.newest(self._wanted.name), self._state.pending
+        if stored is not None and pending is not None and _is_of(pending, stored):
+            # It was ended before it could say so; at the next renewal the order would be picked up.
+            self._note_success(stored, pending.directory)
+        return stored
 
     def _reason_to_wait(self, when: When, stored: Stored | None) -> str | None:
         """Return why there is nothing to do now, or None."""
@@ -211,18 +217,20 @@ class Attempt:
             fullchain=issued.fullchain,
             renewal=_for_certbot(self._acme, authority.url, "" if account is None else account.id),
         )
+        self._note_success(new, authority.url)
+        return new
+
+    def _note_success(self, new: Stored, directory: str) -> None:
+        """Note that a certificate by this authority is stored."""
         life = self._wanted.life(new, State())
         now = datetime.now(UTC)
         self._note(
-            directory=authority.url,
+            directory=directory,
             window=None,
             window_of="",
             history=History() if life is None else after_success(History(), life, now, _random()),
             pending=None,
         )
-        # Now, or a process would have to be started for it.
-        self._ask(new)
-        return new
 
     def _picked_up(self, issuer: Issuer) -> Issued | None:
         """Return the certificate of an order whose answer an earlier process did not get."""
@@ -291,6 +299,11 @@ class Attempt:
         """Change what is remembered, durably. Raises `IssuanceProblem`."""
         self._state = replace(self._state, **changes)
         save(self._file, self._state)
+
+
+def _is_of(pending: PendingOrder, stored: Stored) -> bool:
+    """Tell whether what is stored came of that order: each has a key of its own."""
+    return stored.key.read_bytes() == pending.key.encode()
 
 
 def _random() -> float:

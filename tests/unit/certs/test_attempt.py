@@ -303,6 +303,35 @@ def test_the_pending_order_is_kept_when_its_answer_is_lost(script: Script) -> No
     assert script.state().pending is None
 
 
+def test_an_order_whose_certificate_is_stored_has_ended(script: Script) -> None:
+    """Who was killed just before it could say so has not failed; nothing is stored twice."""
+    soon = datetime.now(UTC) + timedelta(minutes=5)
+    order = pending(key=FRESH.key.decode())
+    failed = History(failures=1, retry_at=soon, sentence="It ended without a word.")
+    script.keep(FRESH, directory="", pending=order, history=failed)
+    script.run(When.DUE)
+
+    assert "pick up" not in script.happened
+    assert replace(script.state(), window=None, window_of="") == State(directory=DIRECTORY)
+
+
+def test_to_be_stopped_after_a_success_changes_nothing(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What failed before the certificate came is over, whatever comes after it."""
+
+    def ask(*_: object) -> None:
+        raise Told
+
+    monkeypatch.setattr(ari, "ask", ask)
+    script.remember(history=History(failures=2, retry_at=NOW - DAY, sentence="It was refused."))
+    with pytest.raises(Told):
+        script.run(When.DUE)
+
+    assert script.store.newest(NAME) is not None
+    assert script.state() == State(directory=DIRECTORY)
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"names": (NAME,)}, {"directory": STAGING}, {"profile": "shortlived"}],
