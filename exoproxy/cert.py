@@ -31,12 +31,17 @@ Say = Callable[[str], None]
 _NICENESS: Final = 10
 # Seconds for another process to let go of the store.
 _PATIENCE: Final = 60.0
-# The shell's code for a process that SIGTERM has ended.
-_STOPPED: Final = 128 + signal.SIGTERM
+# What ends a service, and what comes when an operator's connection breaks.
+_STOPS: Final = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(BaseException):
-    """SIGTERM came. No `Exception`, so that no library takes it for a failed request."""
+    """A signal came. No `Exception`, so that no library takes it for a failed request."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.code = 128 + number
+        """The shell's code for a process that the signal has ended."""
 
 
 def issue(settings: Settings, asked: Sequence[Wanted], *, staging: bool, force: bool) -> int:
@@ -112,9 +117,9 @@ def _run(
         try:
             with _stoppable():
                 code = max(code, _attempt(settings, each, run, tell))
-        except Stopped:
+        except Stopped as stopped:
             tell(each.name, "Told to stop; the attempt is made again another time")
-            return _STOPPED
+            return stopped.code
     return code
 
 
@@ -134,6 +139,10 @@ def _attempt(
     except IssuanceProblem as problem:
         logger.error("%s: %s", asked.name, problem)
         return 1
+    except Exception:
+        # A fault of our own. The other names have their turn all the same.
+        logger.exception("%s: exoproxy failed; report it with what follows", asked.name)
+        return 1
     return 0
 
 
@@ -147,14 +156,18 @@ def _log(name: str, sentence: str) -> None:
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """Let the first SIGTERM raise `Stopped`, wherever it arrives, and later ones do nothing."""
+    """Let the first signal raise `Stopped`, wherever it arrives, and later ones do nothing."""
 
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise Stopped
+    def stop(number: int, _frame: FrameType | None) -> None:
+        for each in _STOPS:
+            signal.signal(each, signal.SIG_IGN)
+        raise Stopped(number)
 
-    before = signal.signal(signal.SIGTERM, stop)
+    # What nohup has switched off stays so.
+    heard = [each for each in _STOPS if signal.getsignal(each) != signal.SIG_IGN]
+    before = {each: signal.signal(each, stop) for each in heard}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)

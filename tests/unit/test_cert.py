@@ -109,25 +109,59 @@ def test_a_failure_keeps_none_of_the_others(
     assert capsys.readouterr().err == f"{UAP}: MISSING well\n"
 
 
-def test_a_signal_ends_it(
-    settings: Settings, attempts: dict[str, object], capsys: pytest.CaptureFixture[str]
+def test_a_fault_of_our_own_keeps_none_of_the_others(
+    settings: Settings, attempts: dict[str, object], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """SIGTERM raises where the process is, a second one doesn't, and no other name is begun."""
+    """What nobody thought of is logged with where it happened, and is a failure like any other."""
+    attempts[MAIN] = ZeroDivisionError("nobody thought of it")
+    attempts[UAP] = "well"
+    with caplog.at_level("INFO"):
+        code = cert.renew(settings, wanted(settings), if_due=True)
+
+    assert code == 1
+    assert "ZeroDivisionError: nobody thought of it" in caplog.text
+    assert caplog.messages[-1] == f"{UAP}: DUE well"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it(
+    settings: Settings,
+    attempts: dict[str, object],
+    capsys: pytest.CaptureFixture[str],
+    number: signal.Signals,
+) -> None:
+    """It raises where the process is, the next ones don't, and no other name is begun."""
     before = signal.getsignal(signal.SIGTERM)
 
     def stopped() -> None:
         try:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
         finally:
+            os.kill(os.getpid(), signal.SIGHUP)
             os.kill(os.getpid(), signal.SIGTERM)
 
     attempts[MAIN] = stopped
     attempts[UAP] = "well"
     code = cert.renew(settings, wanted(settings), if_due=False)
 
-    assert code == 128 + signal.SIGTERM
+    assert code == 128 + number
     assert UAP not in capsys.readouterr().err
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_signal_that_is_switched_off_stays_so(
+    settings: Settings, attempts: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With nohup a connection that breaks is nothing to be heard of."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    attempts[MAIN] = lambda: os.kill(os.getpid(), signal.SIGHUP)
+    try:
+        code = cert.renew(settings, wanted(settings)[:1], if_due=False)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+    assert code == 0
+    assert f"{MAIN}: NOW" in capsys.readouterr().err
 
 
 def test_takes_over_what_is_there(
