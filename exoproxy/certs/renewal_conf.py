@@ -40,7 +40,8 @@ def updated(conf: str, renewal: Renewal, paths: Mapping[str, str]) -> str:
     """Return a file's new content; `conf` is what it holds, empty if there is none.
 
     `paths` are archive_dir and the four links, absolute. The options of an authenticator that is
-    there already stay: who wrote them knew what certbot can use.
+    there already stay: who wrote them knew what certbot can use. A value that the format has no
+    quotes for is left out.
     """
     there = parameters(conf)
     wanted = {
@@ -50,7 +51,7 @@ def updated(conf: str, renewal: Renewal, paths: Mapping[str, str]) -> str:
     }
     if there.get("authenticator") != renewal.authenticator:
         wanted |= {"authenticator": renewal.authenticator, **renewal.options}
-    known = {key: value for key, value in wanted.items() if value}
+    known = {key: value for key, value in wanted.items() if value and _quotes_for(value)}
     lines = conf.removesuffix("\n").split("\n") if conf else [f"version = {_VERSION}"]
     lines = _set(lines, "", paths)
     return "\n".join(_set(lines, _PARAMETERS, known)) + "\n"
@@ -110,8 +111,13 @@ def _key_parameters(key_type: str) -> dict[str, str]:
 def _quoted(value: str) -> str:
     if value and not re.search(r"""[,#'"\r\n]|^\s|\s$""", value):
         return value
-    quote = next(quote for quote in _QUOTES if quote not in value)
+    quote = _quotes_for(value)
     return f"{quote}{value}{quote}"
+
+
+def _quotes_for(value: str) -> str:
+    """Return the quotes that a value can stand in; empty if it has all kinds in itself."""
+    return next((quote for quote in _QUOTES if quote not in value), "")
 
 
 def _unquoted(value: str) -> str:

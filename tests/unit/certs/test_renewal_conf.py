@@ -125,6 +125,13 @@ def test_what_is_not_known_is_left_out() -> None:
     }
 
 
+def test_what_can_not_be_quoted_is_left_out() -> None:
+    """An odd value in a tree that is taken over keeps nothing else from being written."""
+    conf = updated("", replace(RENEWAL, options={"dns_cloudflare_x": "a\"\"\"b'''c"}), PATHS)
+
+    assert parameters(conf) == parameters(updated("", replace(RENEWAL, options={}), PATHS))
+
+
 @pytest.mark.parametrize(
     ("value", "written"),
     [
