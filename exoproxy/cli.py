@@ -278,9 +278,10 @@ def _cert_renew(options: argparse.Namespace) -> int:
 
 def _cert_import(options: argparse.Namespace) -> int:
     settings = _load(options)
-    asked = _chosen(options, settings) if options.names else None
     from exoproxy.cert import take_over
+    from exoproxy.certs.wanted import wanted
 
+    asked = _chosen(options, settings) if options.names or not wanted(settings) else None
     return take_over(settings, asked, options.source)
 
 

@@ -153,6 +153,7 @@ def test_certificates_that_are_not_wanted(run: Run, config: Path, command: str) 
     assert err == (
         f"{config}: no `certificate:` is acme, so there is none to get from an authority\n"
     )
+    assert run("cert", command, "--config", config) == (code, out, err)
 
 
 def test_serves_the_main_host(run: Run, config: Path, called: list[tuple[Any, ...]]) -> None:
