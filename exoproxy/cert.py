@@ -20,7 +20,7 @@ from exoproxy.certs import takeover
 from exoproxy.certs.attempt import Attempt, Outcome, When
 from exoproxy.certs.problem import IssuanceProblem
 from exoproxy.certs.wanted import Wanted, store_of, wanted
-from exoproxy.ops.log import configure
+from exoproxy.ops.log import configure, printable
 from exoproxy.settings.model import Settings
 
 logger: Final = logging.getLogger("exoproxy")
@@ -147,7 +147,7 @@ def _attempt(
 
 
 def _print(name: str, sentence: str) -> None:
-    print(f"{name}: {sentence}", file=sys.stderr, flush=True)
+    print(printable(f"{name}: {sentence}"), file=sys.stderr, flush=True)
 
 
 def _log(name: str, sentence: str) -> None:

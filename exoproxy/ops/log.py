@@ -11,6 +11,22 @@ def is_console(log_format: str, stream: TextIO) -> bool:
     return log_format == "console" or (log_format == "auto" and stream.isatty())
 
 
+def printable(text: str) -> str:
+    """Return text that says nothing to a terminal but itself, and is one line."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+class ConsoleLines(logging.Formatter):
+    """A line of prose each, with a traceback below it where there is one."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the line; what messages quote from elsewhere moves no cursor."""
+        return printable(super().formatMessage(record).replace("\n", " "))
+
+
 class JsonLines(logging.Formatter):
     """One JSON object a line."""
 
@@ -31,7 +47,7 @@ def configure(log_format: str, stream: TextIO = sys.stderr) -> None:
     """Send the process's log to `stream`."""
     handler = logging.StreamHandler(stream)
     if is_console(log_format, stream):
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handler.setFormatter(ConsoleLines())
     else:
         handler.setFormatter(JsonLines())
     root = logging.getLogger()

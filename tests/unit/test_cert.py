@@ -181,6 +181,21 @@ def test_takes_over_what_is_there(
     assert Store(settings.state_dir / "acme").newest(MAIN) is not None
 
 
+def test_names_of_folders_move_no_cursor(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a tree calls its lineages is shown, and does nothing to the terminal."""
+    tree = Store(tmp_path / "\x1b[2J")
+    chain = chain_for(MAIN)
+    tree.prepare(MAIN)
+    tree.save(MAIN, key=chain.key, fullchain=chain.fullchain, renewal=RENEWAL)
+    cert.take_over(settings, None, tree.folder)
+    said = capsys.readouterr().err
+
+    assert "?[2J/live" in said
+    assert "\x1b" not in said
+
+
 def test_what_was_named_must_be_there(
     settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

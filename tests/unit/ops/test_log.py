@@ -40,6 +40,21 @@ def test_the_form_follows_the_reader(form: str, stream: io.StringIO, expected: b
     assert is_console(form, stream) is expected
 
 
+def test_prose_is_one_line_and_moves_no_cursor() -> None:
+    """What a message quotes from elsewhere is shown; the lines of a traceback stay lines."""
+    stream = io.StringIO()
+    configure("console", stream)
+    try:
+        raise ValueError("two\nlines")
+    except ValueError:
+        logging.getLogger("exoproxy.x").exception("It \x1b[2Jfailed:\n%s", "\u00fc\u202e")
+    [first, *others] = stream.getvalue().splitlines()
+
+    assert first.endswith(" ERROR It ?[2Jfailed: \u00fc?")
+    assert others[0] == "Traceback (most recent call last):"
+    assert others[-2:] == ["ValueError: two", "lines"]
+
+
 def test_json_is_one_object_a_line() -> None:
     """A message of several lines, and a traceback, stay on one."""
     stream = io.StringIO()
