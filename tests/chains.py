@@ -41,15 +41,24 @@ class Chain:
 
 
 def chain_for(
-    *names: str, key: Key | None = None, start: datetime = NOW - DAY, end: datetime = NOW + 60 * DAY
+    *names: str,
+    key: Key | None = None,
+    start: datetime = NOW - DAY,
+    end: datetime = NOW + 60 * DAY,
+    names_issuer: bool = False,
 ) -> Chain:
-    """Return a new key, or the one given, with a certificate for names and an intermediate one."""
+    """Return a new key, or the one given, with a certificate for names and an intermediate one.
+
+    Without `names_issuer` the certificate does not name its issuer's key, and has no ARI id.
+    """
     key = key or ec.generate_private_key(ec.SECP256R1())
     alternatives = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-    leaf = (_builder(subject, key, start, end).add_extension(alternatives, critical=False)).sign(
-        _CA_KEY, SHA256()
-    )
+    builder = _builder(subject, key, start, end).add_extension(alternatives, critical=False)
+    if names_issuer:
+        identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(_CA_KEY.public_key())
+        builder = builder.add_extension(identifier, critical=False)
+    leaf = builder.sign(_CA_KEY, SHA256())
     intermediate = _builder(_CA_NAME, _CA_KEY, start, end).sign(_CA_KEY, SHA256())
     return Chain(
         key=pem_of(key),

@@ -20,8 +20,8 @@ MAIN, UAP = "my.example.org", "proxy.example.com"
 
 @pytest.fixture(name="settings")
 def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    # This process stays as nice as it is, and the log stays pytest's.
     monkeypatch.setattr(os, "nice", lambda _: 0)
-    # The log stays pytest's.
     monkeypatch.setattr(cert, "configure", lambda _: None)
     region = {"hostname": UAP, "subnets": ["192.0.2.0/24"]}
     return Settings.model_validate(
@@ -91,6 +91,25 @@ def test_what_the_keeper_starts_writes_to_the_log(
 
     assert code == 0
     assert caplog.messages == [f"{MAIN}: DUE well"]
+
+
+@pytest.mark.parametrize(("if_due", "form"), [(True, "json"), (False, "console")])
+def test_the_log_is_for_who_reads_it(
+    settings: Settings,
+    attempts: dict[str, object],
+    monkeypatch: pytest.MonkeyPatch,
+    if_due: bool,
+    form: str,
+) -> None:
+    """The keeper's process logs as configured, a person's in prose; whoever is served is first."""
+    called: list[object] = []
+    monkeypatch.setattr(os, "nice", called.append)
+    monkeypatch.setattr(cert, "configure", called.append)
+    attempts[MAIN] = "well"
+    log = settings.log.model_copy(update={"format": "json"})
+    cert.renew(settings.model_copy(update={"log": log}), wanted(settings)[:1], if_due=if_due)
+
+    assert called == [form, 10]
 
 
 def test_a_failure_keeps_none_of_the_others(
@@ -179,6 +198,8 @@ def test_takes_over_what_is_there(
     assert f"{MAIN}: Took over certbot's {MAIN}, valid until" in said
     assert UAP not in said
     assert Store(settings.state_dir / "acme").newest(MAIN) is not None
+    # Those that are named have to be there, each of them.
+    assert cert.take_over(settings, wanted(settings), tree.folder) == 1
 
 
 def test_names_of_folders_move_no_cursor(

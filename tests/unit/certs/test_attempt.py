@@ -18,6 +18,7 @@ from exoproxy.certs import ari
 from exoproxy.certs import attempt as module
 from exoproxy.certs.ari import Suggestion
 from exoproxy.certs.attempt import Attempt, When
+from exoproxy.certs.context import ari_id
 from exoproxy.certs.dns.provider import Record
 from exoproxy.certs.order import Challenge, Issued, Wish
 from exoproxy.certs.problem import IssuanceProblem
@@ -56,9 +57,13 @@ class Script:
     wishes: list[Wish] = field(default_factory=list)
     meanwhile: State | None = None
     tidied: tuple[Record, ...] = ()
+    untidy: IssuanceProblem | None = None
+    skew: float = 0.0
+    acme: Acme = field(default_factory=lambda: Acme(staging_directory=STAGING))
+    issues: Chain = field(default_factory=lambda: FRESH)
 
     def issued(self) -> Issued:
-        return Issued(key=FRESH.key, fullchain=FRESH.fullchain)
+        return Issued(key=self.issues.key, fullchain=self.issues.fullchain)
 
     def state(self) -> State:
         return load(self.store.state_file(NAME))
@@ -73,7 +78,7 @@ class Script:
         save(self.store.state_file(NAME), State(**changes))
 
     def run(self, when: When) -> module.Outcome:
-        return Attempt(WANTED, Acme(staging_directory=STAGING), self.store, print).run(when)
+        return Attempt(WANTED, self.acme, self.store, print).run(when)
 
 
 @pytest.fixture
@@ -82,7 +87,6 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
 
     class Authority:
         host = "ca.example.org"
-        clock_skew = 0.0
         caa_identities = ("example.org",)
 
         def __init__(self, url: str, *, ca_file: Path | None) -> None:
@@ -90,6 +94,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
             if made.unreachable:
                 raise IssuanceProblem("The authority does not answer.")
             self.url = url
+            self.clock_skew = made.skew
 
     class Issuer:
         def __init__(self, authority: Authority, accounts: object, **_: object) -> None:
@@ -120,6 +125,8 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
 
         def tidy(self, journaled: tuple[Record, ...]) -> None:
             made.tidied = journaled
+            if made.untidy:
+                raise made.untidy
 
         def check(self, names: Sequence[str], identities: Sequence[str]) -> None:
             made.happened.append("check")
@@ -324,7 +331,11 @@ def test_to_be_stopped_after_a_success_changes_nothing(
         raise Told
 
     monkeypatch.setattr(ari, "ask", ask)
-    script.remember(history=History(failures=2, retry_at=NOW - DAY, sentence="It was refused."))
+    script.remember(
+        history=History(failures=2, retry_at=NOW - DAY, sentence="It was refused."),
+        window=NoWindow(ask_at=NOW),
+        window_of="another",
+    )
     with pytest.raises(Told):
         script.run(When.DUE)
 
@@ -382,6 +393,32 @@ def test_the_authority_is_asked_when_to_renew(script: Script) -> None:
     assert second.ask_at > NOW
     assert script.suggested == 2
 
+    later = Suggestion(start=end, end=end + DAY, retry_after=60)
+    script.suggestion = later
+    script.remember(directory=DIRECTORY, window=replace(second, ask_at=NOW))
+    script.run(When.DUE)
+    third = script.state().window
+
+    assert isinstance(third, Window)
+    assert later.start <= third.picked <= later.end
+
+
+def test_what_an_authority_said_is_for_one_certificate(script: Script) -> None:
+    """A window is kept with what the certificate is called by, and an order names it."""
+    chain = chain_for(*NAMES, end=NOW + 60 * DAY, names_issuer=True)
+    script.suggestion = Suggestion(start=NOW + DAY, end=NOW + 2 * DAY, retry_after=60)
+    script.keep(chain)
+    script.run(When.DUE)
+
+    assert script.state().window_of == ari_id(chain.certificate) != ""
+
+    script.run(When.NOW)
+    script.keep(chain, directory=STAGING)
+    script.run(When.NOW)
+
+    # One of another authority is nothing that this one could replace.
+    assert [wish.replaces for wish in script.wishes] == [ari_id(chain.certificate), None]
+
 
 def test_a_silent_authority_delays_nothing(script: Script) -> None:
     """That it can't be asked is no failure; the age of the certificate decides."""
@@ -409,3 +446,120 @@ def test_a_due_certificate_is_replaced(script: Script) -> None:
     script.keep(DUE)
 
     assert script.run(When.DUE).issued
+
+
+def test_a_store_that_can_not_be_written_costs_the_authority_nothing(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That a certificate could be kept is proved before one is asked for."""
+
+    def full(*_: object) -> None:
+        raise IssuanceProblem("There is no room left.")
+
+    monkeypatch.setattr(Store, "prepare", full)
+    with pytest.raises(IssuanceProblem, match="no room left"):
+        script.run(When.DUE)
+
+    assert script.happened == []
+    assert script.state().history.failures == 1
+
+
+def test_the_first_thing_that_went_wrong_is_told(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That the failure could not be noted either is not what an operator has to know first."""
+    script.fails = IssuanceProblem("It was refused.")
+
+    def full_later(path: Path, state: State) -> None:
+        if script.happened:
+            raise IssuanceProblem("There is no room left.")
+        save(path, state)
+
+    monkeypatch.setattr(module, "save", full_later)
+    with pytest.raises(IssuanceProblem, match="It was refused"):
+        script.run(When.DUE)
+
+    assert script.state().history.failures == 1
+
+
+def test_nothing_is_ordered_whose_failure_could_not_be_noted(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a back-off there would be one order after another."""
+
+    def full(*_: object) -> None:
+        raise IssuanceProblem("There is no room left.")
+
+    monkeypatch.setattr(module, "save", full)
+    with pytest.raises(IssuanceProblem, match="no room left"):
+        script.run(When.DUE)
+
+    assert script.happened == []
+
+
+def test_what_can_not_be_tidied_up_is_in_nobodys_way(
+    script: Script, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A provider that fails for what was left may take what is new."""
+    script.untidy = IssuanceProblem("The token is wrong.")
+    outcome = script.run(When.DUE)
+
+    assert outcome.issued
+    assert "The token is wrong." in caplog.text
+
+
+@pytest.mark.parametrize(("skew", "told"), [(299.0, ""), (7200.0, "ahead"), (-7200.0, "behind")])
+def test_a_wrong_clock_is_told(
+    script: Script, caplog: pytest.LogCaptureFixture, skew: float, told: str
+) -> None:
+    """A clock that is minutes off is the reason of much that fails later."""
+    script.skew = skew
+    script.run(When.DUE)
+    [*messages] = [message for message in caplog.messages if "clock" in message]
+
+    assert len(messages) == bool(told)
+    assert all(f"is 120 minutes {told} of" in message for message in messages)
+
+
+def test_a_short_life_has_short_back_offs(script: Script) -> None:
+    """A certificate of an hour is tried for every six minutes, however often that failed."""
+    script.keep(
+        chain_for(*NAMES, start=NOW - timedelta(minutes=50), end=NOW + timedelta(minutes=10)),
+        history=History(failures=9, retry_at=NOW, sentence="No."),
+    )
+    script.fails = IssuanceProblem("It was refused.")
+    with pytest.raises(IssuanceProblem):
+        script.run(When.DUE)
+    until = script.state().history.retry_at
+
+    assert until is not None
+    assert until - datetime.now(UTC) < timedelta(minutes=7)
+
+
+def test_a_new_certificate_that_is_due_is_a_failure(script: Script) -> None:
+    """Whatever makes it so, such as a clock that is ahead: the back-off holds."""
+    script.issues = DUE
+    script.run(When.DUE)
+
+    assert script.state().history.failures == 1
+    assert "set the clock" in script.state().history.sentence
+
+
+def test_it_is_ordered_as_configured(script: Script) -> None:
+    """Kind of key and profile are the settings', and certbot is told how it can go on."""
+    script.acme = Acme(challenge="http-01", key_type="rsa-4096", profile="shortlived")
+    script.run(When.DUE)
+    [wish] = script.wishes
+    conf = (script.store.folder / "renewal" / f"{NAME}.conf").read_text(encoding="utf-8")
+
+    assert (wish.key_type, wish.profile, wish.names) == ("rsa-4096", "shortlived", NAMES)
+    assert "authenticator = standalone" in conf
+
+
+def test_an_account_is_bound_as_configured(script: Script, tmp_path: Path) -> None:
+    """The key for that is read before anything is asked, and nothing goes on without it."""
+    script.acme = Acme(eab_key_id="mine", eab_key_file=tmp_path / "none")
+    with pytest.raises(IssuanceProblem, match=r"acme\.eab_key_file"):
+        script.run(When.DUE)
+
+    assert "order" not in script.happened
