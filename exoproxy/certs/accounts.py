@@ -12,7 +12,6 @@ import hashlib
 import json
 import socket
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -105,17 +104,6 @@ class Accounts:
             if _META not in folder.names():
                 folder.write(_META, json.dumps(meta).encode(), mode=0o600)
             folder.write(_REGISTRATION, json.dumps(registration).encode(), mode=0o600)
-
-    def forget(self, account: Account) -> None:
-        """Remove an account that the authority doesn't know any more. Raises `IssuanceProblem`."""
-        with explained(self._folder), suppress(FileNotFoundError):
-            with opened(self._store, *self._below, account.id, make=False) as folder:
-                # Without this file neither certbot nor we find an account in the folder.
-                for name in (_REGISTRATION, _META, _KEY):
-                    with suppress(FileNotFoundError):
-                        folder.remove(name)
-            with suppress(OSError):
-                (self._folder / account.id).rmdir()
 
     def _all(self) -> Iterator[tuple[str, Account]]:
         """Yield each account that can be used, after when it was made."""

@@ -134,30 +134,6 @@ def test_authorities_are_apart(accounts: Accounts, account: Account, tmp_path: P
     assert Accounts(tmp_path, f"{DIRECTORY}/").load() == account
 
 
-def test_forget(accounts: Accounts, account: Account, tmp_path: Path) -> None:
-    """A forgotten account is gone, another one stays; forgetting twice does no harm."""
-    other = Account.of(key=pem_of(ec.generate_private_key(ec.SECP256R1())), uri=URI)
-    accounts.save(account, None)
-    accounts.save(other, None)
-    accounts.forget(account)
-    accounts.forget(account)
-
-    assert accounts.load() == other
-    assert not folder_of(tmp_path, account).exists()
-
-
-def test_forget_leaves_what_is_not_ours(
-    accounts: Accounts, account: Account, tmp_path: Path
-) -> None:
-    """Other files in an account's folder stay."""
-    accounts.save(account, None)
-    (folder_of(tmp_path, account) / "notes").touch()
-    accounts.forget(account)
-
-    assert accounts.load() is None
-    assert os.listdir(folder_of(tmp_path, account)) == ["notes"]
-
-
 @pytest.mark.parametrize("name", ["private_key.json", "regr.json", "meta.json"])
 def test_incomplete_account(
     accounts: Accounts,

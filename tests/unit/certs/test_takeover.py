@@ -1,6 +1,7 @@
 """`exoproxy cert import`: what is taken, what is refused, and what is left alone."""
 
 import os
+import shutil
 from datetime import datetime
 from pathlib import Path
 
@@ -167,7 +168,7 @@ class TestCopy:
     def test_no_account(self, store: Store, certbot: Certbot) -> None:
         """Without an account at the authority the certificate is taken all the same."""
         certbot.add(*NAMES, server="https://other.example/directory")
-        Accounts(certbot.folder, DIRECTORY).forget(certbot.account)
+        shutil.rmtree(certbot.folder / "accounts")
         taken = take(store, certbot)
 
         assert (taken.account, taken.directory) == ("", "https://other.example/directory")
