@@ -73,7 +73,7 @@ def _acquire(tree: Folder, timeout: float, waiting: Callable[[str], None]) -> in
                     "let that process finish, or end it if it hangs, and try again."
                 ) from None
             if not told:
-                waiting(f"Waiting for {taken}, which has locked {tree.path}.")
+                waiting(f"Waiting for {taken}, which has locked {tree.path}")
                 told = True
             time.sleep(_POLL_SECONDS)
 

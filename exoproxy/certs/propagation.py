@@ -71,7 +71,7 @@ def wait_until_visible(
 ) -> None:
     """Return once all name servers have all values of all places, or nothing can be known.
 
-    `timeout` is in seconds; `say` gets sentences for the operator, few of them. Raises
+    `timeout` is in seconds; `say` tells the operator, a few times. Raises
     `IssuanceProblem` if a server that answers still lacks a value at the timeout.
     """
     waits = [_Wait(dns, place, values) for place, values in place_values.items()]
@@ -83,7 +83,7 @@ def wait_until_visible(
         waits = [wait for wait in waits if not wait.is_over(elapsed, timeout, say)]
         if not waits:
             return
-        words = " ".join(wait.words() for wait in waits)
+        words = "; ".join(wait.words() for wait in waits)
         if words != said and elapsed - said_at >= _SECONDS_BETWEEN_WORDS:
             say(words)
             said_at, said = elapsed, words
@@ -124,40 +124,40 @@ class _Wait:
                 "the zone, or raise acme.dns.propagation_timeout."
             )
         if has_all and not silent:
-            say(f"Every name server of {self._place.zone} has {self._place.name}.")
+            say(f"Every name server of {self._place.zone} has {self._place.name}")
             return True
         if has_all:
             if elapsed < min(_PATIENCE, timeout):
                 return False
             say(
                 f"The name servers of {self._place.zone} have {self._place.name}; passed over: "
-                f"{self._list(silent)}."
+                f"{self._list(silent)}"
             )
             return True
         if elapsed < min(_BLIND_SECONDS, timeout):
             return False
-        say(f"Going on without having seen {self._place.name}.")
+        say(f"Going on without having seen {self._place.name}")
         return True
 
     def words(self) -> str:
-        """Return what is waited for, as a sentence."""
+        """Return what is waited for."""
         if lacking := self._of(Standing.LACKS):
             return (
                 f"Waiting until all name servers of {self._place.zone} have {self._place.name}: "
-                f"{self._list(lacking)}."
+                f"{self._list(lacking)}"
             )
         silent = self._of(Standing.TELLS_NOTHING)
         if self._of(Standing.HAS_ALL):
-            return f"Asking again: {self._list(silent)}."
+            return f"Asking again: {self._list(silent)}"
         if silent:
             return (
                 f"No name server of {self._place.zone} tells anything of use, port 53 may be "
                 f"blocked from here: {self._list(silent)}; waiting up to {_BLIND_SECONDS:.0f} s "
-                "instead."
+                "instead"
             )
         return (
             f"The resolvers name no name server of {self._place.zone} to ask for "
-            f"{self._place.name}; waiting up to {_BLIND_SECONDS:.0f} s instead."
+            f"{self._place.name}; waiting up to {_BLIND_SECONDS:.0f} s instead"
         )
 
     def _of(self, standing: Standing) -> list[Server]:

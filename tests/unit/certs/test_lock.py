@@ -105,7 +105,7 @@ def test_waits_and_says_so_once(tmp_path: Path) -> None:
             assert process.wait(10) == 0
             assert not is_free(tmp_path)
 
-    assert said == [f"Waiting for {PYTHON} (process {process.pid}), which has locked {tmp_path}."]
+    assert said == [f"Waiting for {PYTHON} (process {process.pid}), which has locked {tmp_path}"]
 
 
 def test_waiting_has_an_end(tmp_path: Path) -> None:
