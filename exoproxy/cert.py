@@ -16,8 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from exoproxy.certs import takeover
 from exoproxy.certs.attempt import Attempt, Outcome, When
+from exoproxy.certs.certbot import takeover
 from exoproxy.certs.problem import IssuanceProblem
 from exoproxy.certs.wanted import Wanted, store_of, wanted
 from exoproxy.ops.log import configure, printable

@@ -112,7 +112,7 @@ class System:
 
     def authority(self, directory: str, ca_file: Path | None) -> Authority:
         """Read the directory as an order will."""
-        from exoproxy.certs.authority import Authority as Server
+        from exoproxy.certs.acme.authority import Authority as Server
 
         server = Server(directory, ca_file=ca_file)
         return Authority(
@@ -141,7 +141,7 @@ class System:
         self, name: str, identities: tuple[str, ...], challenge: str, dns: Dns
     ) -> str | None:
         """Ask the zones' own servers."""
-        from exoproxy.certs.caa import forbidden
+        from exoproxy.certs.dns.caa import forbidden
         from exoproxy.certs.dns.zones import Dns as Servers
 
         servers = Servers([(each.host, each.port) for each in dns.resolvers])

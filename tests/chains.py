@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from exoproxy.certs.renewal_conf import Renewal
+from exoproxy.certs.certbot.renewal_conf import Renewal
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 DAY = timedelta(days=1)

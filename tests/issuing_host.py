@@ -13,7 +13,7 @@ from cryptography import x509
 
 from acme_world import World
 from deployment import REGION, UAP_NAME
-from exoproxy.certs.lineage import Stored
+from exoproxy.certs.certbot.lineage import Stored
 from exoproxy.certs.state import State, load
 from exoproxy.certs.store import Store
 

@@ -15,18 +15,18 @@ from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Any, Final
 
-from exoproxy.certs import ari
-from exoproxy.certs.account import read_binding
-from exoproxy.certs.accounts import Accounts
-from exoproxy.certs.authority import Authority
+from exoproxy.certs.acme import ari
+from exoproxy.certs.acme.account import read_binding
+from exoproxy.certs.acme.authority import Authority
+from exoproxy.certs.acme.order import Issued, Wish
+from exoproxy.certs.certbot.accounts import Accounts
+from exoproxy.certs.certbot.lineage import Stored
+from exoproxy.certs.certbot.renewal_conf import Renewal
 from exoproxy.certs.context import ari_id
 from exoproxy.certs.dns.provider import Record
 from exoproxy.certs.issue import Issuer
-from exoproxy.certs.lineage import Stored
-from exoproxy.certs.order import Issued, Wish
 from exoproxy.certs.problem import IssuanceProblem
 from exoproxy.certs.proof import Proof, proof_of
-from exoproxy.certs.renewal_conf import Renewal
 from exoproxy.certs.state import PendingOrder, State, load, save
 from exoproxy.certs.store import Store
 from exoproxy.certs.wanted import Wanted, directory_url

@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 
-from exoproxy.certs.account import Registrar
-from exoproxy.certs.accounts import Accounts
-from exoproxy.certs.authority import Authority, Binding
-from exoproxy.certs.leaf import checked, new_key, signing_request
-from exoproxy.certs.order import Authorization, Challenge, Issued, Order, Wish
+from exoproxy.certs.acme.account import Registrar
+from exoproxy.certs.acme.authority import Authority, Binding
+from exoproxy.certs.acme.leaf import checked, new_key, signing_request
+from exoproxy.certs.acme.order import Authorization, Challenge, Issued, Order, Wish
+from exoproxy.certs.acme.refusal import Refusal, clean, explain, explain_proof
+from exoproxy.certs.certbot.accounts import Accounts
 from exoproxy.certs.problem import IssuanceProblem
-from exoproxy.certs.refusal import Refusal, clean, explain, explain_proof
 from exoproxy.certs.state import PendingOrder
 
 logger: Final = logging.getLogger("exoproxy")

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from exoproxy.certs import http_01
-from exoproxy.certs.caa import forbidden
+from exoproxy.certs.acme.order import Challenge, ChallengeKind
+from exoproxy.certs.dns.caa import forbidden
 from exoproxy.certs.dns.provider import Provider, Record
 from exoproxy.certs.dns.providers import provider_of
 from exoproxy.certs.dns.records import Records
 from exoproxy.certs.dns.zones import Dns, Place
-from exoproxy.certs.order import Challenge, ChallengeKind
 from exoproxy.certs.problem import IssuanceProblem
 from exoproxy.certs.propagation import wait_until_visible
 from exoproxy.settings.acme import Acme

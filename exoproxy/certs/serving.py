@@ -16,8 +16,8 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from exoproxy.certs.certbot.lineage import Stored
 from exoproxy.certs.context import CertificateProblem, covers, read_certificate, server_context
-from exoproxy.certs.lineage import Stored
 from exoproxy.certs.local import local_certificate
 from exoproxy.certs.store import Store
 from exoproxy.certs.temporary import temporary

@@ -22,9 +22,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
-from exoproxy.certs.context import is_key_of
-from exoproxy.certs.folder import Folder, explained, opened, warn_once
-from exoproxy.certs.lineage import (
+from exoproxy.certs.certbot.lineage import (
     KINDS,
     Stored,
     lineage_name,
@@ -34,9 +32,11 @@ from exoproxy.certs.lineage import (
     read_version,
     versions,
 )
-from exoproxy.certs.lock import locked_tree
+from exoproxy.certs.certbot.lock import locked_tree
+from exoproxy.certs.certbot.renewal_conf import Renewal, updated
+from exoproxy.certs.context import is_key_of
+from exoproxy.certs.folder import Folder, explained, opened, warn_once
 from exoproxy.certs.problem import IssuanceProblem
-from exoproxy.certs.renewal_conf import Renewal, updated
 
 _STATE: Final = "exoproxy"
 _MODES: Final = {"privkey": 0o600, "cert": 0o644, "chain": 0o644, "fullchain": 0o644}

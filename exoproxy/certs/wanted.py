@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from exoproxy.certs.certbot.lineage import Stored
 from exoproxy.certs.context import ari_id, covers
-from exoproxy.certs.lineage import Stored
 from exoproxy.certs.state import State
 from exoproxy.certs.store import Store
 from exoproxy.rules.renewal import Life, NoWindow, Window

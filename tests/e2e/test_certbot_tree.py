@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from certbot import certbot
 from chains import DIRECTORY, RENEWAL, Key, chain_for, pem_of
-from exoproxy.certs.accounts import Account, Accounts
-from exoproxy.certs.lineage import KINDS
+from exoproxy.certs.certbot.accounts import Account, Accounts
+from exoproxy.certs.certbot.lineage import KINDS
 from exoproxy.certs.problem import IssuanceProblem
 from exoproxy.certs.store import Store
 

@@ -22,14 +22,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 import authority as minica
 from acme_front import AcmeFront, Fault
-from exoproxy.certs.accounts import Accounts
-from exoproxy.certs.ari import ask
-from exoproxy.certs.authority import Authority, Binding
+from exoproxy.certs.acme.ari import ask
+from exoproxy.certs.acme.authority import Authority, Binding
+from exoproxy.certs.acme.order import Challenge, Issued, KeyType, Wish
+from exoproxy.certs.acme.refusal import Refusal
+from exoproxy.certs.certbot.accounts import Accounts
 from exoproxy.certs.context import ari_id
 from exoproxy.certs.issue import Issuer
-from exoproxy.certs.order import Challenge, Issued, KeyType, Wish
 from exoproxy.certs.problem import IssuanceProblem
-from exoproxy.certs.refusal import Refusal
 from exoproxy.certs.state import PendingOrder
 from pebble import Pebble
 
@@ -43,8 +43,8 @@ ONE_SENTENCE = re.compile(r"[^\n]+[^.\n]\.")
 PICK_UP = """
 import json, sys
 from pathlib import Path
-from exoproxy.certs.accounts import Accounts
-from exoproxy.certs.authority import Authority
+from exoproxy.certs.certbot.accounts import Accounts
+from exoproxy.certs.acme.authority import Authority
 from exoproxy.certs.issue import Issuer
 from exoproxy.certs.state import PendingOrder
 url, ca_file, store, pending = sys.argv[1:]

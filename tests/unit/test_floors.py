@@ -135,7 +135,7 @@ def test_what_is_reached_is_followed() -> None:
     assert {"exoproxy", "exoproxy.certs.keeper", "exoproxy.certs.store"} <= set(modules)
     assert "exoproxy.cli" not in modules
     assert "exoproxy.demo.life" in reached("exoproxy.cli")
-    assert "exoproxy.certs.session" in reached("exoproxy.certs.issue")
+    assert "exoproxy.certs.acme.session" in reached("exoproxy.certs.issue")
 
 
 def test_serving_process_loads_nothing_heavy() -> None:

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from chains import DAY, NOW, RENEWAL, Chain, chain_for
-from exoproxy.certs import ari
 from exoproxy.certs import attempt as module
-from exoproxy.certs.ari import Suggestion
+from exoproxy.certs.acme import ari
+from exoproxy.certs.acme.ari import Suggestion
+from exoproxy.certs.acme.order import Challenge, Issued, Wish
 from exoproxy.certs.attempt import Attempt, When
 from exoproxy.certs.context import ari_id
 from exoproxy.certs.dns.provider import Record
-from exoproxy.certs.order import Challenge, Issued, Wish
 from exoproxy.certs.problem import IssuanceProblem
 from exoproxy.certs.state import PendingOrder, State, load, save
 from exoproxy.certs.store import Store

@@ -8,8 +8,8 @@ import pytest
 
 from authority import DAY, NOW, Authority
 from exoproxy.certs import state
+from exoproxy.certs.certbot.renewal_conf import Renewal
 from exoproxy.certs.inventory import closed, inventory
-from exoproxy.certs.renewal_conf import Renewal
 from exoproxy.certs.state import State
 from exoproxy.certs.status import Known, rows
 from exoproxy.certs.store import Store

@@ -13,13 +13,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from exoproxy.certs.accounts import Accounts
-from exoproxy.certs.authority import Authority, Binding
+from exoproxy.certs.acme.authority import Authority, Binding
+from exoproxy.certs.acme.leaf import new_key
+from exoproxy.certs.acme.order import Authorization, Challenge, ChallengeKind, Issued, Order, Wish
+from exoproxy.certs.acme.refusal import Complaint, Refusal
+from exoproxy.certs.certbot.accounts import Accounts
 from exoproxy.certs.issue import Issuer
-from exoproxy.certs.leaf import new_key
-from exoproxy.certs.order import Authorization, Challenge, ChallengeKind, Issued, Order, Wish
 from exoproxy.certs.problem import IssuanceProblem
-from exoproxy.certs.refusal import Complaint, Refusal
 from exoproxy.certs.state import PendingOrder
 
 URL = "https://ca.example/directory"

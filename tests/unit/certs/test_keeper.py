@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from chains import DAY, DIRECTORY, NOW, RENEWAL, Chain, chain_for
 from exoproxy.certs import keeper as keeper_module
-from exoproxy.certs import lineage
+from exoproxy.certs.certbot import lineage
 from exoproxy.certs.dns.provider import Record
 from exoproxy.certs.issuance import Child
 from exoproxy.certs.keeper import REFRESH, Issuing, Keeper

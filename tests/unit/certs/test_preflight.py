@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from authority import DAY, NOW, Authority
+from exoproxy.certs.certbot.renewal_conf import Renewal
 from exoproxy.certs.preflight import of_issuance
-from exoproxy.certs.renewal_conf import Renewal
 from exoproxy.certs.store import Store
 from exoproxy.settings.model import Settings
 

@@ -11,9 +11,9 @@ import pytest
 
 from exoproxy.certs import http_01
 from exoproxy.certs import proof as module
+from exoproxy.certs.acme.order import Challenge
 from exoproxy.certs.dns.provider import Record
 from exoproxy.certs.dns.zones import Place
-from exoproxy.certs.order import Challenge
 from exoproxy.certs.problem import IssuanceProblem
 from exoproxy.certs.proof import Proof, proof_of
 from exoproxy.settings.acme import Acme

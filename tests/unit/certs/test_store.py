@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from chains import DAY, NOW, RENEWAL, Chain, chain_for
-from exoproxy.certs.lineage import KINDS, Stored
+from exoproxy.certs.certbot.lineage import KINDS, Stored
 from exoproxy.certs.problem import IssuanceProblem
 from exoproxy.certs.store import Store
 from root import require_root, small_disk
@@ -27,7 +27,7 @@ KILLER = """
 import os, random, signal, sys, time
 from pathlib import Path
 from chains import RENEWAL, chain_for
-from exoproxy.certs.lineage import KINDS
+from exoproxy.certs.certbot.lineage import KINDS
 from exoproxy.certs.store import Store
 
 store, name = Store(Path(sys.argv[1])), sys.argv[2]

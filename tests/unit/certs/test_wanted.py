@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from authority import Authority
+from exoproxy.certs.certbot.lineage import Stored
 from exoproxy.certs.context import ari_id, read_certificate
-from exoproxy.certs.lineage import Stored
 from exoproxy.certs.state import State
 from exoproxy.certs.wanted import (
     Unknown,

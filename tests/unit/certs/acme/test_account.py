@@ -5,9 +5,9 @@ from typing import cast
 
 import pytest
 
-from exoproxy.certs.account import Registrar, read_binding
-from exoproxy.certs.accounts import Accounts
-from exoproxy.certs.authority import Authority, Binding
+from exoproxy.certs.acme.account import Registrar, read_binding
+from exoproxy.certs.acme.authority import Authority, Binding
+from exoproxy.certs.certbot.accounts import Accounts
 from exoproxy.certs.problem import IssuanceProblem
 
 URL = "https://ca.example/directory"

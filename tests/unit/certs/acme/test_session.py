@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 import authority as minica
-from exoproxy.certs import session as module
+from exoproxy.certs.acme import session as module
+from exoproxy.certs.acme.refusal import Refusal
+from exoproxy.certs.acme.session import Session, date
 from exoproxy.certs.problem import IssuanceProblem
-from exoproxy.certs.refusal import Refusal
-from exoproxy.certs.session import Session, date
 from ports import free_port
 from scripted_acme import ADDRESS, Said, ScriptedAcme, scripted_acme
 

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from authority import Authority
-from exoproxy.certs.leaf import checked, new_key, signing_request
-from exoproxy.certs.order import KeyType
+from exoproxy.certs.acme.leaf import checked, new_key, signing_request
+from exoproxy.certs.acme.order import KeyType
 
 NAMES = ("a.example.org", "*.a.example.org")
 

@@ -16,12 +16,12 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from exoproxy.certs import state
-from exoproxy.certs.accounts import Accounts
+from exoproxy.certs.certbot.accounts import Accounts
+from exoproxy.certs.certbot.lineage import Stored, lineage_name, lineages, name_of, newest_version
+from exoproxy.certs.certbot.renewal_conf import Renewal, parameters
 from exoproxy.certs.context import covers, process_user
 from exoproxy.certs.folder import opened
-from exoproxy.certs.lineage import Stored, lineage_name, lineages, name_of, newest_version
 from exoproxy.certs.problem import IssuanceProblem
-from exoproxy.certs.renewal_conf import Renewal, parameters
 from exoproxy.certs.store import Store
 
 CERTBOT: Final = Path("/etc/letsencrypt")

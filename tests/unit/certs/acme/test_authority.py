@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 import authority as minica
-from exoproxy.certs.authority import Authority, Binding
-from exoproxy.certs.order import Authorization, Challenge, Order
+from exoproxy.certs.acme.authority import Authority, Binding
+from exoproxy.certs.acme.order import Authorization, Challenge, Order
+from exoproxy.certs.acme.refusal import Complaint, Refusal
 from exoproxy.certs.problem import IssuanceProblem
-from exoproxy.certs.refusal import Complaint, Refusal
 from scripted_acme import ADDRESS, Said, ScriptedAcme, scripted_acme
 
 KEY = ec.generate_private_key(ec.SECP256R1()).private_bytes(

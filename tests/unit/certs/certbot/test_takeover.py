@@ -9,12 +9,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from chains import DAY, DIRECTORY, NOW, Key, chain_for, pem_of
-from exoproxy.certs import state, takeover
-from exoproxy.certs.accounts import Account, Accounts
+from exoproxy.certs import state
+from exoproxy.certs.certbot import takeover
+from exoproxy.certs.certbot.accounts import Account, Accounts
+from exoproxy.certs.certbot.renewal_conf import Renewal, parameters
+from exoproxy.certs.certbot.takeover import TakenOver, take_over
 from exoproxy.certs.problem import IssuanceProblem
-from exoproxy.certs.renewal_conf import Renewal, parameters
 from exoproxy.certs.store import Store
-from exoproxy.certs.takeover import TakenOver, take_over
 
 NAME = "proxy.example.org"
 NAMES = (NAME, f"*.{NAME}")

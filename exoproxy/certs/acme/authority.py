@@ -22,10 +22,10 @@ from josepy.b64 import b64encode
 from josepy.interfaces import JSONDeSerializable
 from josepy.jwk import JWK
 
-from exoproxy.certs.order import Authorization, Challenge, Order
+from exoproxy.certs.acme.order import Authorization, Challenge, Order
+from exoproxy.certs.acme.refusal import REGISTER_BOUND, clean, complaint_of
+from exoproxy.certs.acme.session import Session, date
 from exoproxy.certs.problem import IssuanceProblem
-from exoproxy.certs.refusal import REGISTER_BOUND, clean, complaint_of
-from exoproxy.certs.session import Session, date
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{1,256}")  # RFC 8555 section 8.1
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from exoproxy.certs.lock import locked_tree
+from exoproxy.certs.certbot.lock import locked_tree
 from exoproxy.certs.problem import IssuanceProblem
 from root import require_root
 

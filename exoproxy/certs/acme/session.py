@@ -28,8 +28,8 @@ from josepy.jwa import ES256, ES384, ES512, RS256
 from josepy.jwk import JWK, JWKEC, JWKRSA
 
 from exoproxy import __version__
+from exoproxy.certs.acme.refusal import Refusal, clean, complaint_of, explain
 from exoproxy.certs.problem import IssuanceProblem
-from exoproxy.certs.refusal import Refusal, clean, complaint_of, explain
 
 # Seconds until a connection stands, and until the next bytes come.
 _PATIENCE: Final = 30

@@ -8,8 +8,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from exoproxy.certs.ari import Suggestion, ask
-from exoproxy.certs.authority import Authority
+from exoproxy.certs.acme.ari import Suggestion, ask
+from exoproxy.certs.acme.authority import Authority
 from exoproxy.certs.context import ari_id
 from exoproxy.certs.problem import IssuanceProblem
 

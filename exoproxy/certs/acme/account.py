@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from exoproxy.certs.accounts import Account, Accounts
-from exoproxy.certs.authority import Authority, Binding
+from exoproxy.certs.acme.authority import Authority, Binding
+from exoproxy.certs.certbot.accounts import Account, Accounts
 from exoproxy.certs.problem import IssuanceProblem
 
 # RFC 4648 section 5; some authorities show the other alphabet, or padding.

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from chains import DIRECTORY, Key, pem_of
-from exoproxy.certs.accounts import Account, Accounts
+from exoproxy.certs.certbot.accounts import Account, Accounts
 from exoproxy.certs.problem import IssuanceProblem
 
 URI = "https://acme.example/account/7"

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from chains import Chain, chain_for
-from exoproxy.certs.lineage import lineage_name, lineages, name_of, newest_version, versions
+from exoproxy.certs.certbot.lineage import lineage_name, lineages, name_of, newest_version, versions
 
 BEGIN = b"-----BEGIN CERTIFICATE-----"
 

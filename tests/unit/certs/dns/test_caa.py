@@ -9,7 +9,7 @@ from dns.rdataclass import IN
 from dns.rdatatype import CAA as CAA_TYPE
 from dns.rdtypes.ANY.CAA import CAA
 
-from exoproxy.certs.caa import forbidden, judge
+from exoproxy.certs.dns.caa import forbidden, judge
 from name_server import World
 
 LE = ("letsencrypt.org",)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exoproxy.certs.refusal import (
+from exoproxy.certs.acme.refusal import (
     REGISTER_BOUND,
     Complaint,
     Refusal,

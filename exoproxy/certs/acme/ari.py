@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from cryptography import x509
 
-from exoproxy.certs.authority import Authority
+from exoproxy.certs.acme.authority import Authority
+from exoproxy.certs.acme.refusal import clean
 from exoproxy.certs.context import ari_id
 from exoproxy.certs.problem import IssuanceProblem
-from exoproxy.certs.refusal import clean
 
 logger: Final = logging.getLogger("exoproxy")
 

@@ -7,7 +7,7 @@ proved in between. `Order` and `Authorization` are what the authority tells abou
 from dataclasses import dataclass, field
 from typing import Literal
 
-from exoproxy.certs.refusal import Complaint
+from exoproxy.certs.acme.refusal import Complaint
 
 ChallengeKind = Literal["dns-01", "http-01"]
 KeyType = Literal["ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-4096"]

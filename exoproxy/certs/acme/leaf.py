@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from exoproxy.certs.acme.order import Issued, KeyType
 from exoproxy.certs.context import covers, is_key_of
-from exoproxy.certs.order import Issued, KeyType
 
 
 def new_key(key_type: KeyType) -> bytes:

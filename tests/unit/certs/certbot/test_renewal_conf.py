@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from chains import RENEWAL
-from exoproxy.certs.renewal_conf import Renewal, parameters, updated
+from exoproxy.certs.certbot.renewal_conf import Renewal, parameters, updated
 
 PATHS = {"archive_dir": "/le/archive/a", "cert": "/le/live/a/cert.pem"}
 NEW = """\
