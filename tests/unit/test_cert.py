@@ -56,6 +56,14 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     return script
 
 
+def certbot(folder: Path) -> Store:
+    """Return a tree as certbot leaves it, with a certificate for the main host."""
+    tree, chain = Store(folder), chain_for(MAIN)
+    tree.prepare(MAIN)
+    tree.save(MAIN, key=chain.key, fullchain=chain.fullchain, renewal=RENEWAL)
+    return tree
+
+
 @pytest.mark.parametrize(
     ("command", "says"),
     [
@@ -187,10 +195,7 @@ def test_takes_over_what_is_there(
     settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The file is for all hosts: that another host's certificate is not here is no failure."""
-    tree = Store(tmp_path / "letsencrypt")
-    chain = chain_for(MAIN)
-    tree.prepare(MAIN)
-    tree.save(MAIN, key=chain.key, fullchain=chain.fullchain, renewal=RENEWAL)
+    tree = certbot(tmp_path / "letsencrypt")
     code = cert.take_over(settings, None, tree.folder)
     said = capsys.readouterr().err
 
@@ -206,10 +211,7 @@ def test_names_of_folders_move_no_cursor(
     settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What a tree calls its lineages is shown, and does nothing to the terminal."""
-    tree = Store(tmp_path / "\x1b[2J")
-    chain = chain_for(MAIN)
-    tree.prepare(MAIN)
-    tree.save(MAIN, key=chain.key, fullchain=chain.fullchain, renewal=RENEWAL)
+    tree = certbot(tmp_path / "\x1b[2J")
     cert.take_over(settings, None, tree.folder)
     said = capsys.readouterr().err
 
