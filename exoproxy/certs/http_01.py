@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
@@ -39,7 +40,7 @@ def publish(folder: Path, token: str, key_authorization: str) -> None:
             "The authority's http-01 challenge has a token that is not base64url, so it was not "
             "answered: see that acme.directory names the right authority."
         )
-    with explained(folder), opened(folder.parent, folder.name) as challenges:
+    with explained(folder), _opened(folder) as challenges:
         _sweep(challenges)
         challenges.write(token, content, mode=0o600)
 
@@ -49,7 +50,7 @@ def remove(folder: Path, token: str) -> None:
     if not _TOKEN.fullmatch(token):
         return
     try:
-        with opened(folder.parent, folder.name, make=False) as challenges:
+        with _opened(folder, make=False) as challenges:
             challenges.remove(token)
     except FileNotFoundError:
         return
@@ -67,11 +68,17 @@ def answer(folder: Path, token: str) -> bytes | None:
     if not _TOKEN.fullmatch(token):
         return None
     try:
-        with opened(folder.parent, folder.name, make=False) as challenges:
+        with _opened(folder, make=False) as challenges:
             content = challenges.read(token, limit=_LONGEST)
     except OSError:
         return None
     return content if _answers(token, content) else None
+
+
+def _opened(folder: Path, *, make: bool = True) -> AbstractContextManager[Folder]:
+    """Open the folder, which lies two below the store's; as all there, neither may be a link."""
+    store, *below = folder.parents[1], folder.parent.name, folder.name
+    return opened(store, *below, make=make)
 
 
 def _answers(token: str, content: bytes) -> bool:

@@ -49,18 +49,20 @@ def test_only_the_owner_may_look(folder: Path) -> None:
     assert stat.S_IMODE((folder / TOKEN).stat().st_mode) == 0o600
 
 
-def test_a_folder_that_is_a_link_is_not_entered(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("link", ["exoproxy", "exoproxy/http-01"])
+def test_a_folder_that_is_a_link_is_not_entered(folder: Path, tmp_path: Path, link: str) -> None:
     """Who may write the store leads neither root nor the listener elsewhere."""
     elsewhere = tmp_path / "elsewhere"
-    put(elsewhere, TOKEN)
-    folder.parent.mkdir()
-    folder.symlink_to(elsewhere)
+    (tmp_path / link).parent.mkdir(exist_ok=True)
+    (tmp_path / link).symlink_to(elsewhere)
+    elsewhere.mkdir()
+    put(folder, TOKEN)
 
     assert answer(folder, TOKEN) is None
     with pytest.raises(IssuanceProblem, match="stands a link"):
         publish(folder, TOKEN, PROOF)
     remove(folder, TOKEN)
-    assert os.listdir(elsewhere) == [TOKEN]
+    assert (folder / TOKEN).read_bytes() == PROOF.encode()
 
 
 def test_challenges_stand_side_by_side(folder: Path) -> None:
