@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -44,6 +45,14 @@ class Stopped(BaseException):
         """The shell's code for a process that the signal has ended."""
 
 
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """How steps and failures are told; both take the certificate's name and a sentence."""
+
+    say: Callable[[str, str], None]
+    complain: Callable[[str, str], None]
+
+
 def issue(settings: Settings, asked: Sequence[Wanted], *, staging: bool, force: bool) -> int:
     """Get what is missing, and with `force` what isn't; with `staging` see whether it would work.
 
@@ -54,7 +63,7 @@ def issue(settings: Settings, asked: Sequence[Wanted], *, staging: bool, force: 
     def run(attempt: Attempt) -> Outcome:
         return attempt.rehearse() if staging else attempt.run(When.NOW if force else When.MISSING)
 
-    return _run(settings, asked, run, _print)
+    return _run(settings, asked, run, _TO_A_PERSON)
 
 
 def renew(settings: Settings, asked: Sequence[Wanted], *, if_due: bool) -> int:
@@ -67,7 +76,7 @@ def renew(settings: Settings, asked: Sequence[Wanted], *, if_due: bool) -> int:
     def run(attempt: Attempt) -> Outcome:
         return attempt.run(When.DUE if if_due else When.NOW)
 
-    return _run(settings, asked, run, _log if if_due else _print)
+    return _run(settings, asked, run, _TO_THE_LOG if if_due else _TO_A_PERSON)
 
 
 def take_over(settings: Settings, asked: Sequence[Wanted] | None, tree: Path) -> int:
@@ -84,7 +93,7 @@ def take_over(settings: Settings, asked: Sequence[Wanted] | None, tree: Path) ->
             with store.lock(timeout=_PATIENCE, waiting=partial(_print, each.name)):
                 found = takeover.take_over(store, each.name, each.names, each.directory, tree=tree)
         except IssuanceProblem as problem:
-            problems.append(f"{each.name}: {problem}")
+            problems.append((each.name, str(problem)))
             continue
         _print(each.name, _taken(found))
         for sentence in found.advice:
@@ -92,8 +101,8 @@ def take_over(settings: Settings, asked: Sequence[Wanted] | None, tree: Path) ->
     # The file is for all hosts: what it names beside can't be here.
     if asked is None and len(problems) < len(there):
         return 0
-    for sentence in problems:
-        logger.error("%s", sentence)
+    for name, sentence in problems:
+        _print(name, sentence)
     return 1 if problems else 0
 
 
@@ -109,16 +118,16 @@ def _run(
     settings: Settings,
     asked: Sequence[Wanted],
     run: Callable[[Attempt], Outcome],
-    tell: Callable[[str, str], None],
+    voice: Voice,
 ) -> int:
     os.nice(_NICENESS)
     code = 0
     for each in asked:
         try:
             with _stoppable():
-                code = max(code, _attempt(settings, each, run, tell))
+                code = max(code, _attempt(settings, each, run, voice))
         except Stopped as stopped:
-            tell(each.name, "Told to stop; the attempt is made again another time")
+            voice.say(each.name, "Told to stop; the attempt is made again another time")
             return stopped.code
     return code
 
@@ -127,17 +136,17 @@ def _attempt(
     settings: Settings,
     asked: Wanted,
     run: Callable[[Attempt], Outcome],
-    tell: Callable[[str, str], None],
+    voice: Voice,
 ) -> int:
     store = store_of(settings)
 
     def say(sentence: str) -> None:
-        tell(asked.name, sentence)
+        voice.say(asked.name, sentence)
 
     try:
         say(run(Attempt(asked, settings.acme, store, say)).sentence)
     except IssuanceProblem as problem:
-        logger.error("%s: %s", asked.name, problem)
+        voice.complain(asked.name, str(problem))
         return 1
     except Exception:
         # A fault of our own. The other names have their turn all the same.
@@ -152,6 +161,14 @@ def _print(name: str, sentence: str) -> None:
 
 def _log(name: str, sentence: str) -> None:
     logger.info("%s: %s", name, sentence)
+
+
+def _log_error(name: str, sentence: str) -> None:
+    logger.error("%s: %s", name, sentence)
+
+
+_TO_A_PERSON: Final = Voice(say=_print, complain=_print)
+_TO_THE_LOG: Final = Voice(say=_log, complain=_log_error)
 
 
 @contextmanager

@@ -27,10 +27,10 @@ class Dns(Part):
     updates (rfc2136: BIND, Knot, PowerDNS, Windows)."""
 
     token_file: File = Path("/etc/exoproxy/cloudflare.token")
-    """File with Cloudflare's API token (permission Zone / DNS / Edit for that zone alone), or
-    certbot's cloudflare.ini. For rfc2136 a TSIG key as tsig-keygen prints it, or certbot's
-    rfc2136.ini. $CREDENTIALS_DIRECTORY/cloudflare.token (tsig.key for rfc2136) wins. Keep it 0600:
-    whoever reads it can move your domain."""
+    """File with Cloudflare's API token (permissions Zone / DNS / Edit and Zone / Zone / Read, for
+    that zone alone), or certbot's cloudflare.ini. For rfc2136 a TSIG key as tsig-keygen prints it,
+    or certbot's rfc2136.ini. $CREDENTIALS_DIRECTORY/cloudflare.token (tsig.key for rfc2136) wins.
+    Keep it 0600: whoever reads it can move your domain."""
 
     server: Resolver | None = None
     """The name server that takes the updates, HOST or HOST:PORT; for rfc2136 only."""

@@ -23,8 +23,8 @@ TOKEN_CREDENTIAL: Final = "cloudflare.token"  # noqa: S105 - a file's name
 TSIG_CREDENTIAL: Final = "tsig.key"
 
 _MAKE_ONE: Final = (
-    "make one at https://dash.cloudflare.com/profile/api-tokens with the permission "
-    "Zone / DNS / Edit for your zone alone"
+    "make one at https://dash.cloudflare.com/profile/api-tokens with the "
+    "permissions Zone / DNS / Edit and Zone / Zone / Read, for your zone alone"
 )
 _TSIG_FORMS: Final = (
     'write it as `tsig-keygen NAME` prints it (key "NAME" { algorithm hmac-sha256; '

@@ -19,8 +19,8 @@ SECRET = "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2U="
 SLASHES = "ab//cdab//cdab//cdab//cdab//cdab//cd++ab//c="
 BIND = f'key "exo.key" {{\n\talgorithm hmac-sha256;\n\tsecret "{SECRET}";\n}};\n'
 MAKE = (
-    "make one at https://dash.cloudflare.com/profile/api-tokens with the permission Zone / DNS / "
-    "Edit for your zone alone"
+    "make one at https://dash.cloudflare.com/profile/api-tokens with the permissions "
+    "Zone / DNS / Edit and Zone / Zone / Read, for your zone alone"
 )
 FORMS = (
     'write it as `tsig-keygen NAME` prints it (key "NAME" { algorithm hmac-sha256; secret "…"; };),'
