@@ -21,7 +21,7 @@ from exoproxy.certs.acme.authority import Authority
 from exoproxy.certs.acme.order import Issued, Wish
 from exoproxy.certs.certbot.accounts import Accounts
 from exoproxy.certs.certbot.lineage import Stored
-from exoproxy.certs.certbot.renewal_conf import Renewal
+from exoproxy.certs.certbot.renewal_conf import renewal_by
 from exoproxy.certs.context import ari_id
 from exoproxy.certs.dns.provider import Record
 from exoproxy.certs.issue import Issuer
@@ -41,7 +41,7 @@ from exoproxy.rules.renewal import (
     after_success,
     next_action,
     next_asking,
-    pick,
+    window,
 )
 from exoproxy.settings.acme import Acme
 
@@ -179,25 +179,17 @@ class Attempt:
         except IssuanceProblem as problem:
             logger.warning("The authority can't be asked when to renew: %s", problem)
             suggestion = None
-        window: Window | NoWindow
-        if suggestion is None:
-            window = NoWindow(ask_at=next_asking(now, None))
-        else:
-            window = Window(
-                start=suggestion.start,
-                end=suggestion.end,
-                picked=self._picked(stored, suggestion),
-                ask_at=next_asking(now, suggestion.retry_after),
+        said: Window | NoWindow = NoWindow(ask_at=next_asking(now, None))
+        if suggestion is not None:
+            said = window(
+                suggestion.start,
+                suggestion.end,
+                known=self._wanted.window(stored, self._state),
+                now=now,
+                retry_after=suggestion.retry_after,
+                fraction=_random(),
             )
-        self._note(window=window, window_of=ari_id(stored.certificate))
-
-    def _picked(self, stored: Stored, suggestion: ari.Suggestion) -> datetime:
-        """Return the moment of a window; the one picked before while the window is the same."""
-        known = self._wanted.window(stored, self._state)
-        bounds = (suggestion.start, suggestion.end)
-        if isinstance(known, Window) and (known.start, known.end) == bounds:
-            return known.picked
-        return pick(*bounds, _random())
+        self._note(window=said, window_of=ari_id(stored.certificate))
 
     def _obtain(self, stored: Stored | None) -> Stored:
         """Pick up what was ordered before, or order, and store it."""
@@ -215,7 +207,7 @@ class Attempt:
             self._wanted.name,
             key=issued.key,
             fullchain=issued.fullchain,
-            renewal=_for_certbot(self._acme, authority.url, "" if account is None else account.id),
+            renewal=renewal_by(self._acme, authority.url, "" if account is None else account.id),
         )
         self._note_success(new, authority.url)
         return new
@@ -314,19 +306,3 @@ def _random() -> float:
 def _valid(stored: Stored) -> str:
     certificate = stored.certificate
     return f"{stored.fullchain}, valid until {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
-
-
-def _for_certbot(acme: Acme, server: str, account: str) -> Renewal:
-    """Return how certbot would go on with what exoproxy got."""
-    authenticator, options = "standalone", {}
-    if acme.challenge == "dns-01":
-        authenticator = f"dns-{acme.dns.provider}"
-        plugin = authenticator.replace("-", "_")
-        options = {f"{plugin}_credentials": str(acme.dns.token_file)}
-    return Renewal(
-        server=server,
-        account=account,
-        key_type=acme.key_type,
-        authenticator=authenticator,
-        options=options,
-    )

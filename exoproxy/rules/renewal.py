@@ -176,6 +176,26 @@ def pick(start: datetime, end: datetime, fraction: float) -> datetime:
     return start + (end - start) * fraction
 
 
+def window(
+    start: datetime,
+    end: datetime,
+    *,
+    known: Window | NoWindow | None,
+    now: datetime,
+    retry_after: float | None,
+    fraction: float,
+) -> Window:
+    """Return the window that the authority has just named, asked about at `now`.
+
+    While it is the same as the `known` one, so is the moment picked; `fraction` is for another.
+    """
+    if isinstance(known, Window) and (known.start, known.end) == (start, end):
+        picked = known.picked
+    else:
+        picked = pick(start, end, fraction)
+    return Window(start=start, end=end, picked=picked, ask_at=next_asking(now, retry_after))
+
+
 def next_asking(now: datetime, retry_after: float | None) -> datetime:
     """Return when to ask for the window again: 1 minute to 1 day from now (RFC 9773 section 4.3).
 

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from exoproxy.settings.acme import Acme
+
 # As configobj's strings go; certbot 5.8 writes files like this one.
 _VERSION: Final = "5.8.0"
 _PARAMETERS: Final = "renewalparams"
@@ -34,6 +36,22 @@ class Renewal:
     key_type: str
     authenticator: str
     options: Mapping[str, str] = field(default_factory=dict)
+
+
+def renewal_by(acme: Acme, server: str, account: str) -> Renewal:
+    """Return how certbot would renew what these settings got from a server, with an account."""
+    authenticator, options = "standalone", {}
+    if acme.challenge == "dns-01":
+        authenticator = f"dns-{acme.dns.provider}"
+        plugin = authenticator.replace("-", "_")
+        options = {f"{plugin}_credentials": str(acme.dns.token_file)}
+    return Renewal(
+        server=server,
+        account=account,
+        key_type=acme.key_type,
+        authenticator=authenticator,
+        options=options,
+    )
 
 
 def updated(conf: str, renewal: Renewal, paths: Mapping[str, str]) -> str:
