@@ -38,6 +38,7 @@ from exoproxy.rules.renewal import (
     Renew,
     Window,
     after_failure,
+    after_stop,
     after_success,
     next_action,
     next_asking,
@@ -91,6 +92,7 @@ class Attempt:
         self._state = State()
         self._proof: Proof = proof_of(acme, store.answers, self._journal, say)
         self._authority: Authority | None = None
+        self._ordered = False
 
     def run(self, when: When) -> Outcome:
         """Get the certificate if `when` holds, and store it.
@@ -116,10 +118,12 @@ class Attempt:
                 raise
             except BaseException:
                 # Told to end, which is no failure.
-                self._remember(before)
+                now = datetime.now(UTC)
+                self._remember(after_stop(before, now) if self._ordered else before)
                 raise
             # Now, or a process would have to be started for it.
             self._ask(new)
+            self._note(history=self._succeeded(before, new))
             return Outcome(issued=True, sentence=f"The certificate is stored: {_valid(new)}")
 
     def rehearse(self) -> Outcome:
@@ -147,7 +151,7 @@ class Attempt:
         stored, pending = self._store.newest(self._wanted.name), self._state.pending
         if stored is not None and pending is not None and _is_of(pending, stored):
             # It was ended before it could say so; at the next renewal the order would be picked up.
-            self._note_success(stored, pending.directory)
+            self._note_success(pending.directory)
         return stored
 
     def _reason_to_wait(self, when: When, stored: Stored | None) -> str | None:
@@ -201,6 +205,7 @@ class Attempt:
         if issued is None:
             self._proof.check(self._wanted.names, authority.caa_identities)
             wish = self._wish(self._replaced(stored))
+            self._ordered = True
             issued = issuer.order(wish, self._proof.published, self._keep)
         account = accounts.load()
         new = self._store.save(
@@ -209,18 +214,16 @@ class Attempt:
             fullchain=issued.fullchain,
             renewal=renewal_by(self._acme, authority.url, "" if account is None else account.id),
         )
-        self._note_success(new, authority.url)
+        self._note_success(authority.url)
         return new
 
-    def _note_success(self, new: Stored, directory: str) -> None:
+    def _note_success(self, directory: str) -> None:
         """Note that a certificate by this authority is stored."""
-        life = self._wanted.life(new, State())
-        now = datetime.now(UTC)
         self._note(
             directory=directory,
             window=None,
             window_of="",
-            history=History() if life is None else after_success(History(), life, now, _random()),
+            history=History(),
             pending=None,
         )
 
@@ -275,6 +278,13 @@ class Attempt:
         life = self._wanted.life(self._store.newest(self._wanted.name), self._state)
         now = datetime.now(UTC)
         return after_failure(before, sentence, now, retry_after, _random(), life=life)
+
+    def _succeeded(self, before: History, new: Stored) -> History:
+        life = self._wanted.life(new, self._state)
+        if life is None:
+            return History()
+        window = self._wanted.window(new, self._state)
+        return after_success(before, life, window, datetime.now(UTC), _random())
 
     def _remember(self, history: History) -> None:
         """Note how it went. A full disk is what the caller tells anyway."""

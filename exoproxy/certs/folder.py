@@ -137,17 +137,17 @@ class Folder:
 def opened(top: Path, *names: str, make: bool = True) -> Iterator[Folder]:
     """Open `top`, or the folder that `names` lead to below it; make those that are missing.
 
-    Without `make` a missing one raises `FileNotFoundError`. `top` may be reached through links,
-    what is below it may not.
+    Without `make` a missing one raises `FileNotFoundError`. `top` may be reached through links
+    (root's own, if root asks), what is below it may not.
     """
     try:
-        descriptor = os.open(top, _OPEN)
+        descriptor = _open_top(top)
     except FileNotFoundError:
         if not make:
             raise
         with opened(top.parent) as parent:
             parent.make(top.name)
-        descriptor = os.open(top, _OPEN)
+        descriptor = _open_top(top)
     folder = Folder(top, descriptor)
     try:
         for name in names:
@@ -159,6 +159,14 @@ def opened(top: Path, *names: str, make: bool = True) -> Iterator[Folder]:
         yield folder
     finally:
         os.close(folder.descriptor)
+
+
+def _open_top(top: Path) -> int:
+    """Open a folder that may be a link, but for root only a link of root's own."""
+    if os.geteuid() == 0 and (status := os.lstat(top)).st_uid != 0 and stat.S_ISLNK(status.st_mode):
+        # Who owns the state could send what root writes to anywhere.
+        raise OSError(errno.ELOOP, "it is a link of another user's", str(top))
+    return os.open(top, _OPEN)
 
 
 def read_regular(descriptor: int, limit: int) -> bytes:

@@ -231,21 +231,44 @@ def after_failure(
     return History(failures=history.failures + 1, retry_at=now + wait, sentence=sentence)
 
 
-def after_success(history: History, life: Life, now: datetime, jitter: float) -> History:
-    """Return the history after a certificate was issued whose life is `life`.
+def after_success(
+    history: History,
+    life: Life,
+    window: Window | NoWindow | None,
+    now: datetime,
+    jitter: float,
+) -> History:
+    """Return the history after a certificate was issued, whose life and window these are.
 
-    One that is due again at once counts as a failure: with a clock that is far ahead there would
-    be no end to orders, and the authority's limits would be used up within minutes.
+    One that is due again at once counts as a failure: with a clock that is far ahead, or windows
+    that always lie in the past, there would be no end to orders.
     """
-    action = next_action(life, None, History(), now)
-    if not isinstance(action, Renew):
+    if not isinstance(next_action(life, window, History(), now), Renew):
         return History()
     sentence = (
         f"The new certificate is valid from {_moment(life.not_before)} to "
-        f"{_moment(life.not_after)}, which by this machine's clock ({_moment(now)}) is due again "
-        "already: set the clock."
+        f"{_moment(life.not_after)}, and the authority wants it renewed at once: look what its "
+        "status page says."
     )
+    if isinstance(next_action(life, None, History(), now), Renew):
+        sentence = (
+            f"The new certificate is valid from {_moment(life.not_before)} to "
+            f"{_moment(life.not_after)}, which by this machine's clock ({_moment(now)}) is due "
+            "again already: set the clock."
+        )
     return after_failure(history, sentence, now, None, jitter, life=life)
+
+
+def after_stop(history: History, now: datetime) -> History:
+    """Return the history after an attempt that was told to end when it had ordered already.
+
+    That is no failure; but a service that is started over and over must not order each time.
+    """
+    retry_at = now + _BACK_OFF[0]
+    if history.retry_at is not None:
+        retry_at = max(retry_at, history.retry_at)
+    sentence = history.sentence or "The attempt was told to end."
+    return History(failures=history.failures, retry_at=retry_at, sentence=sentence)
 
 
 def _back_off(life: Life | None, history: History, now: datetime) -> Wait | None:
@@ -254,8 +277,10 @@ def _back_off(life: Life | None, history: History, now: datetime) -> Wait | None
     # that is a little ahead must not end a back-off of a whole day, though.
     if until is None or not now < until <= now + _DAY + _SKEW:
         return None
-    times = "once" if history.failures == 1 else f"{history.failures} times"
-    reason = f"failed {times} and is tried again on {_moment(until)}"
+    times = {0: "was stopped", 1: "failed once"}.get(
+        history.failures, f"failed {history.failures} times"
+    )
+    reason = f"{times} and is tried again on {_moment(until)}"
     if life is not None and until >= life.not_after:
         expires = "expired" if now >= life.not_after else "expires before that,"
         reason += f"; the one that is served {expires} on {_moment(life.not_after)}"

@@ -252,14 +252,42 @@ def test_an_attempt_counts_as_failed_until_it_ends(script: Script) -> None:
 
 
 def test_being_told_to_stop_is_no_failure(script: Script) -> None:
-    """The next start may try at once."""
+    """What failed before still counts, no more; but an order that was placed has its price."""
     before = History(failures=2, retry_at=NOW - DAY, sentence="It was refused.")
     script.remember(history=before)
     script.fails = Told()
     with pytest.raises(Told):
         script.run(When.DUE)
+    history = script.state().history
 
-    assert script.state().history == before
+    assert (history.failures, history.sentence) == (2, "It was refused.")
+    assert history.retry_at is not None
+    assert timedelta(seconds=50) < history.retry_at - datetime.now(UTC) <= timedelta(minutes=1)
+
+
+def test_being_told_to_stop_before_an_order_changes_nothing(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next start may try at once."""
+
+    def prepare(*_: object) -> None:
+        raise Told
+
+    monkeypatch.setattr(Store, "prepare", prepare)
+    with pytest.raises(Told):
+        script.run(When.DUE)
+
+    assert script.state().history == History()
+
+
+def test_a_window_in_the_past_leads_to_a_back_off(script: Script) -> None:
+    """An authority that wants each new certificate renewed at once is not asked over and over."""
+    script.suggestion = Suggestion(start=NOW - 2 * DAY, end=NOW - DAY, retry_after=None)
+    script.run(When.DUE)
+    again = script.run(When.DUE)
+
+    assert not again.issued
+    assert script.state().history.failures == 1
 
 
 def test_a_fault_of_our_own_keeps_the_back_off(script: Script) -> None:

@@ -224,3 +224,18 @@ def test_sentences(number: int, sentence: str, monkeypatch: pytest.MonkeyPatch) 
         raise OSError(number, os.strerror(number))
 
     assert str(problem.value) == sentence
+
+
+def test_root_follows_no_link_of_another_user(tmp_path: Path) -> None:
+    """Who owns the state can't send what root writes to where they may not write."""
+    require_root()
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "store"
+    link.symlink_to("elsewhere")
+    with opened(link, "archive"):
+        pass
+    os.lchown(link, SOMEBODY, SOMEBODY)
+
+    with pytest.raises(OSError, match="another user"), opened(link, "live"):
+        pass
+    assert os.listdir(tmp_path / "elsewhere") == ["archive"]

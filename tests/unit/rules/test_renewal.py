@@ -20,6 +20,7 @@ from exoproxy.rules.renewal import (
     Wait,
     Window,
     after_failure,
+    after_stop,
     after_success,
     clock_is_plausible,
     next_action,
@@ -317,17 +318,38 @@ class TestSuccess:
         """A certificate that is not due ends the count of failures."""
         failed = History(failures=5, retry_at=START, sentence="No.")
 
-        assert after_success(failed, QUARTER, START + HOUR, 0.5) == NEVER_FAILED
+        assert after_success(failed, QUARTER, None, START + HOUR, 0.5) == NEVER_FAILED
 
     def test_a_certificate_that_is_due_at_once_is_a_failure(self) -> None:
         """A clock that is far ahead leads into the back-off, not into one order after another."""
         now = START + 61 * DAY
-        history = after_success(NEVER_FAILED, QUARTER, now, 0.5)
+        history = after_success(NEVER_FAILED, QUARTER, None, now, 0.5)
 
         assert history.failures == 1
         assert history.retry_at == now + MINUTE
         assert "(2027-01-01 12:00 UTC) is due again already: set the clock." in history.sentence
-        assert after_success(history, QUARTER, now, 0.5).failures == 2
+        assert after_success(history, QUARTER, None, now, 0.5).failures == 2
+
+    def test_due_at_once_because_the_authority_says_so(self) -> None:
+        """A window in the past leads to ever longer waits, not to an order after the other."""
+        now = START + HOUR
+        past = Window(start=START - 2 * HOUR, end=START, picked=START - HOUR, ask_at=now + HOUR)
+        history = after_success(NEVER_FAILED, QUARTER, past, now, 0.5)
+
+        assert "the authority wants it renewed at once" in history.sentence
+        assert isinstance(next_action(QUARTER, past, history, now), Wait)
+        assert after_success(history, QUARTER, past, now, 0.5).failures == 2
+
+    def test_stopped_after_an_order(self) -> None:
+        """It is no failure, but the next order is a minute away, or later if it was before."""
+        history = after_stop(NEVER_FAILED, START)
+        action = next_action(None, None, history, START)
+        later = replace(NEVER_FAILED, failures=3, retry_at=START + HOUR, sentence="No.")
+
+        assert (history.failures, history.retry_at) == (0, START + MINUTE)
+        assert isinstance(action, Wait)
+        assert action.reason.startswith("was stopped and is tried again")
+        assert after_stop(later, START) == later
 
 
 @pytest.mark.parametrize(
