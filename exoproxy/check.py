@@ -5,7 +5,7 @@ Called by `exoproxy check`.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -19,11 +19,12 @@ from exoproxy.certs.context import (
     warnings_of,
 )
 from exoproxy.certs.preflight import of_issuance
+from exoproxy.client import configuration
 from exoproxy.settings.addresses import ListenAddress
 from exoproxy.settings.location import Location, dotted
 from exoproxy.settings.model import Settings
 from exoproxy.settings.part import Part, is_by_name, placeholder
-from exoproxy.settings.sites import CertificateFiles, Client, Main, Proxy, Region
+from exoproxy.settings.sites import CertificateFiles, Main, Proxy, Region
 
 # Wider than this no cloud's subnet of instances is; the prefix is the family's.
 _WIDEST: Final = {4: 8, 6: 19}
@@ -50,13 +51,14 @@ def _warnings(settings: Settings, now: datetime) -> Iterator[str]:
         yield "there is neither main nor uap, so no host can use this file"
     yield from _placeholders(settings, ())
     yield from of_issuance(settings, os.environ, now)
+    regions: Mapping[str, Region] = settings.uap.regions if settings.uap else {}
     if main := settings.main:
         yield from _of_certificate(main, ("main",), [main.hostname], now)
         yield from _of_admin(main.admin_listen, ("main", "admin_listen"))
-        yield from _of_client(main.client)
+        yield from _of_client(main, regions)
         if main.proxy:
             yield from _of_proxy(main.proxy)
-    for name, region in settings.uap.regions.items() if settings.uap else ():
+    for name, region in regions.items():
         here: Location = ("uap", "regions", name)
         names = [region.hostname, f"*.{region.hostname}"]
         yield from _of_certificate(region, here, names, now)
@@ -123,13 +125,22 @@ def _of_admin(listener: ListenAddress | None, here: Location) -> Iterator[str]:
         )
 
 
-def _of_client(client: Client) -> Iterator[str]:
-    if not client.root.is_dir():
+def _of_client(main: Main, regions: Mapping[str, Region]) -> Iterator[str]:
+    client = main.client
+    try:
+        is_folder = client.root.is_dir()
+        is_client = any((each / "index.html").is_file() for each in (client.root, client.overrides))
+    except PermissionError as error:
+        yield f"main.client: this user may not read {error.filename}, so it was not checked"
+        return
+    if not is_folder:
         yield f"main.client.root: there is no folder {client.root}, so there is no client to serve"
-    elif not any((folder / "index.html").is_file() for folder in (client.root, client.overrides)):
+    elif not is_client:
         yield f"main.client.root: {client.root} has no index.html, so there is no client to serve"
     elif not os.access(client.root, os.R_OK | os.X_OK):
         yield f"main.client.root: {client.root} may not be read by this user"
+    else:
+        yield from configuration.warnings(main, regions)
 
 
 def _of_proxy(proxy: Proxy) -> Iterator[str]:

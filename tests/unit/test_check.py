@@ -1,5 +1,6 @@
 """What an operator should know about a valid configuration."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,12 @@ def quiet_main(tmp_path: Path, files: dict[str, str]) -> dict[str, Any]:
     root = tmp_path / "client"
     root.mkdir()
     (root / "index.html").touch()
+    (root / "config.js").write_text('var config = {cloudCorsProxyUrl: "/proxy"};')
+    clouds = [
+        {"userAppProxy": [{"region": None, "hostname": hostname}]}
+        for hostname in ("proxy.example.com", "proxy.example.net")
+    ]
+    (root / "cloud_configs.js").write_text(f"cloud_configs = {json.dumps({'clouds': clouds})}")
     return {
         "hostname": "my.example.net",
         "certificate": files,
@@ -129,6 +136,28 @@ def test_takes_an_index_from_the_overrides(main: dict[str, Any], tmp_path: Path)
     (tmp_path / "overrides/index.html").touch()
 
     assert told({"main": main}) == []
+
+
+def test_warns_of_what_the_client_says(main: dict[str, Any], tmp_path: Path) -> None:
+    """The client's own configuration is held against this one."""
+    (tmp_path / "client/config.js").write_text('var config = {cloudCorsProxyUrl: "/ccp"};')
+    [warning] = told({"main": main, **region()})
+
+    assert warning.startswith(f"main.client: {tmp_path}/client/config.js sets cloudCorsProxyUrl")
+
+
+def test_says_that_a_folder_may_not_be_read(
+    main: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whom the service's folders are closed to is told so, and nothing about their content."""
+
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    [warning] = told({"main": main})
+
+    assert warning.startswith("main.client: this user may not read /")
 
 
 def test_warns_of_files_that_are_no_certificate(main: dict[str, Any]) -> None:
