@@ -211,12 +211,19 @@ class Deployment:
 
         assert [error for error in errors if not complaint or complaint not in error] == []
 
-    def main(self, *, redirect_listen: Sequence[str] = (), **settings: Any) -> Site:
-        """Start the main host; settings are keys of the file's top, such as `limits`."""
+    def main(
+        self, *, client: Path | None = None, redirect_listen: Sequence[str] = (), **settings: Any
+    ) -> Site:
+        """Start the main host; settings are keys of the file's top, such as `limits`.
+
+        `client` is its document root, else there is nothing but a page. The folder `overrides`
+        beside the configuration is not made.
+        """
         port = free_port()
-        root = self._folder / "client"
-        root.mkdir(exist_ok=True)
-        (root / "index.html").write_text("<!doctype html><title>client</title>", "utf-8")
+        root = client or self._folder / "client"
+        if client is None:
+            root.mkdir(exist_ok=True)
+            (root / "index.html").write_text("<!doctype html><title>client</title>", "utf-8")
         part = {
             **self._part(MAIN_NAME, port, MAIN_NAME),
             "redirect_listen": list(redirect_listen),

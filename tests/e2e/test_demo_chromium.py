@@ -1,22 +1,17 @@
 """`exoproxy demo` in a real browser, which trusts the demo's CA and nothing else that is new."""
 
-import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from selenium import webdriver
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
 
-pytestmark = pytest.mark.needs("chromium", "chromedriver", "certutil")
+from chromium import PROGRAMS, Browser, chromium, console, text, wait
 
-PAGE_SECONDS = 20
-Browser = webdriver.Chrome
+pytestmark = pytest.mark.needs(*PROGRAMS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,68 +35,9 @@ def demo(
 
 
 @pytest.fixture
-def home(demo: Demo, tmp_path: Path) -> Path:
-    """A home folder whose NSS database, Chromium's, trusts the demo's CA for servers."""
-    database = tmp_path / "home" / ".pki" / "nssdb"
-    database.mkdir(parents=True)
-    certutil("-N", "--empty-password", database=database)
-    trust = ["-n", "exoproxy demo", "-t", "C,,", "-i", str(demo.ca_file)]
-    certutil("-A", *trust, database=database)
-    return tmp_path / "home"
-
-
-def certutil(*arguments: str, database: Path) -> None:
-    subprocess.run(  # noqa: S603 - arguments of our own
-        ["certutil", *arguments, "-d", f"sql:{database}"],  # noqa: S607 - from PATH
-        check=True,
-        capture_output=True,
-        timeout=30,
-    )
-
-
-@pytest.fixture
-def browser(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
-    # Selenium would else look for, and download, a browser and a driver.
-    monkeypatch.setenv("SE_OFFLINE", "true")
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or ""
-    for argument in (
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--window-size=1200,1000",
-        f"--user-data-dir={home / 'profile'}",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = webdriver.ChromeService(
-        shutil.which("chromedriver"), env={**os.environ, "HOME": str(home)}
-    )
-    driver = webdriver.Chrome(options=options, service=service)
-    driver.set_page_load_timeout(PAGE_SECONDS)
-    yield driver
-    driver.quit()
-
-
-def console(browser: Browser) -> list[str]:
-    """Return what the page's console holds since the last call; Chromium's own words too."""
-    log = browser.execute("getLog", {"type": "browser"})
-    return [entry["message"] for entry in log["value"]]
-
-
-def text(browser: Browser, selector: str) -> list[str]:
-    return [element.text for element in browser.find_elements(By.CSS_SELECTOR, selector)]
-
-
-def wait(browser: Browser, condition: Callable[[Browser], object], what: str) -> None:
-    WebDriverWait(browser, PAGE_SECONDS).until(
-        condition, f"{what}; the page: {text(browser, 'body')}"
-    )
+def browser(demo: Demo, tmp_path: Path) -> Iterator[Browser]:
+    with chromium(tmp_path / "home", demo.ca_file) as driver:
+        yield driver
 
 
 def test_page_gets_everything_through_both_proxies(browser: Browser, demo: Demo) -> None:
