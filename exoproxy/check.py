@@ -5,6 +5,7 @@ Called by `exoproxy check`.
 """
 
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from ipaddress import IPv4Network
@@ -128,8 +129,9 @@ def _of_admin(listener: ListenAddress | None, here: Location) -> Iterator[str]:
 def _of_client(main: Main, regions: Mapping[str, Region]) -> Iterator[str]:
     client = main.client
     try:
-        is_folder = client.root.is_dir()
-        is_client = any((each / "index.html").is_file() for each in (client.root, client.overrides))
+        is_folder = stat.S_ISDIR(_mode(client.root))
+        folders = (client.root, client.overrides)
+        is_client = any(stat.S_ISREG(_mode(each / "index.html")) for each in folders)
     except PermissionError as error:
         yield f"main.client: this user may not read {error.filename}, so it was not checked"
         return
@@ -141,6 +143,16 @@ def _of_client(main: Main, regions: Mapping[str, Region]) -> Iterator[str]:
         yield f"main.client.root: {client.root} may not be read by this user"
     else:
         yield from configuration.warnings(main, regions)
+
+
+def _mode(path: Path) -> int:
+    """Return the mode of what a path leads to, 0 for nothing; raises PermissionError."""
+    try:
+        return os.stat(path).st_mode
+    except PermissionError:
+        raise
+    except OSError:
+        return 0
 
 
 def _of_proxy(proxy: Proxy) -> Iterator[str]:

@@ -50,7 +50,7 @@ def read_object(script: bytes, variable: str) -> dict[str, Any]:
     if len(script) > MOST_BYTES:
         raise Unreadable(f"it is larger than {MOST_BYTES:,} bytes")
     try:
-        text = script.decode("utf-8-sig")
+        text = script.decode("utf-8")
     except UnicodeDecodeError:
         raise Unreadable("it is not UTF-8") from None
     code = _CLOSED.sub(_blank, text)

@@ -1,6 +1,7 @@
 """What an operator should know about a valid configuration."""
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -151,13 +152,17 @@ def test_says_that_a_folder_may_not_be_read(
 ) -> None:
     """Whom the service's folders are closed to is told so, and nothing about their content."""
 
-    def refuse(path: Path) -> bool:
-        raise PermissionError(13, "Permission denied", str(path))
+    root, look = main["client"]["root"], os.stat
 
-    monkeypatch.setattr(Path, "is_dir", refuse)
+    def refuse(path: Any, **options: Any) -> os.stat_result:
+        if str(path) == root:
+            raise PermissionError(13, "Permission denied", root)
+        return look(path, **options)
+
+    monkeypatch.setattr(os, "stat", refuse)
     [warning] = told({"main": main})
 
-    assert warning.startswith("main.client: this user may not read /")
+    assert warning.startswith(f"main.client: this user may not read {root}, ")
 
 
 def test_warns_of_files_that_are_no_certificate(main: dict[str, Any]) -> None:
