@@ -120,6 +120,12 @@ def _parser() -> argparse.ArgumentParser:
     take.add_argument("--from", dest="source", metavar="FOLDER", type=Path, default=_CERTBOT)
     for each in (issue, renew, take):
         each.add_argument("names", metavar="NAME", nargs="*", help="host name, as configured")
+    text = "Install the Exosphere client, and tell it of this deployment."
+    clients = commands.add_parser("client", help=text, description=text, allow_abbrev=False)
+    client = clients.add_subparsers(metavar="COMMAND", required=True)
+    text = "Print what the client's own configuration must say."
+    lines = add("config", _client_config, text, to=client)
+    lines.add_argument("--json", action="store_true", help="print the result as JSON")
     config = add("config", _config, "Print what can be configured.", config=False)
     config.add_argument(
         "what", choices=["schema", "example"], help="JSON Schema, or a commented example"
@@ -298,6 +304,25 @@ def _chosen(options: argparse.Namespace, settings: "Settings") -> "list[Wanted]"
         return chosen(settings, options.names)
     except Unknown as unknown:
         raise Wrong([f"{_config_path(options)}: {unknown}"]) from None
+
+
+def _client_config(options: argparse.Namespace) -> int:
+    settings = _load(options)
+    from exoproxy.client.snippets import snippets
+
+    found = snippets(settings)
+    if not found:
+        raise Wrong(
+            [
+                f"{_config_path(options)}: there is neither main.proxy nor uap, so the client "
+                "needs no lines for them"
+            ]
+        )
+    if options.json:
+        _print_json({each.file: each.keys for each in found})
+    else:
+        print("\n".join(each.text for each in found), end="")
+    return DONE
 
 
 def _config(options: argparse.Namespace) -> int:

@@ -382,3 +382,37 @@ def test_ends_quietly_when_interrupted(
     monkeypatch.setattr(live, "findings", interrupt)
 
     assert run("check", "--live", "--config", config)[0] == 1
+
+
+def test_client_config_prints_lines_to_paste(run: Run, config: Path) -> None:
+    """The lines go to stdout, and as JSON below the names of their files."""
+    code, out, err = run("client", "config", "--config", config)
+
+    assert (code, err) == (0, "")
+    assert '  cloudCorsProxyUrl: "/proxy",\n' in out
+    assert '          region: "South",\n          hostname: "south.example.com",\n' in out
+
+    code, out, _ = run("client", "config", "--json", "--config", config)
+
+    assert code == 0
+    assert json.loads(out) == {
+        "config.js": {"cloudCorsProxyUrl": "/proxy"},
+        "cloud_configs.js": {
+            "userAppProxy": [
+                {"region": "North", "hostname": "north.example.com"},
+                {"region": "South", "hostname": "south.example.com"},
+            ]
+        },
+    }
+
+
+def test_client_config_without_proxies_is_wrong(run: Run, tmp_path: Path) -> None:
+    """Where there is nothing to tell the client, that is said."""
+    path = tmp_path / "none.yaml"
+    path.write_text("main: {hostname: my.example.org, certificate: local, proxy: null}")
+    code, out, err = run("client", "config", "--config", path)
+
+    assert (code, out) == (2, "")
+    assert err.endswith(
+        "there is neither main.proxy nor uap, so the client needs no lines for them\n"
+    )
