@@ -2,9 +2,10 @@
 
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
+from types import MappingProxyType
 
 from exoproxy.net.caps import Caps
 from exoproxy.net.dial import Dialer
@@ -86,9 +87,17 @@ def tcp_options(limits: Limits) -> TcpOptions:
 
 
 def dialer_for(
-    policy: Policy, limits: Limits, *, resolver: Resolver | None = None, ca_file: Path | None = None
+    policy: Policy,
+    limits: Limits,
+    *,
+    resolver: Resolver | None = None,
+    ca_file: Path | None = None,
+    own: Mapping[str, Path] = MappingProxyType({}),
 ) -> Dialer:
-    """Return the only way out of a site: nothing is dialled that `policy` has not judged."""
+    """Return the only way out of a site: nothing is dialled that `policy` has not judged.
+
+    But for the applications of our own, whose sockets `own` names.
+    """
     return Dialer(
         judge=policy.judge,
         resolver=resolver or SystemResolver(),
@@ -96,4 +105,5 @@ def dialer_for(
         open_context=open_context(),
         connect_timeout=limits.connect_timeout,
         options=tcp_options(limits),
+        own=own,
     )

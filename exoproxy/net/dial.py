@@ -1,5 +1,6 @@
 """From an upstream to a connection: resolve, judge every address, connect to a judged one, TLS.
 
+An application of our own is dialled at its Unix socket instead, and nothing of that applies to it.
 Nothing is dialled but through here. What is not here: which addresses are allowed (`rules.egress`,
 given as `judge`) and the reuse of connections (`pool`, which calls this).
 """
@@ -8,9 +9,11 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from aiohappyeyeballs import AddrInfoType, start_connection
@@ -37,12 +40,17 @@ Connector = Callable[[Sequence[AddrInfoType]], Awaitable[socket.socket]]
 # RFC 8305 section 8: the wait before the next address is tried beside the first.
 _CONNECTION_ATTEMPT_DELAY: Final = 0.25
 
+# The scheme of an application of our own.
+OWN: Final = "unix"
+
 
 class Upstream(NamedTuple):
     """Where a request goes; the pool's key.
 
     `scheme` is "http" or "https", `host` an ASCII name or a canonical address without brackets,
-    `verify` whether the certificate must be valid for `host`.
+    `verify` whether the certificate must be valid for `host`. With the scheme "unix" `host` is the
+    name of an application of our own, which the dialler knows the socket of; port and `verify` mean
+    nothing then.
     """
 
     scheme: str
@@ -50,12 +58,18 @@ class Upstream(NamedTuple):
     port: int
     verify: bool
 
+    def __str__(self) -> str:
+        if self.scheme == OWN:
+            return f"{OWN}:{self.host}"
+        return f"{self.scheme}://{self.host}:{self.port}"
+
 
 class Dialer:
     """Makes connections to upstreams.
 
     `judge(address, port)` raises TargetNotAllowed for what may not be dialled. `connect_timeout`,
-    in seconds, bounds the whole of a dial: look-up, connection and handshake.
+    in seconds, bounds the whole of a dial: look-up, connection and handshake. `own` are the sockets
+    of our own applications by name: no path to a socket ever comes from a request.
     """
 
     def __init__(
@@ -68,6 +82,7 @@ class Dialer:
         connect_timeout: float = 10,
         options: TcpOptions | None = None,
         connector: Connector | None = None,
+        own: Mapping[str, Path] = MappingProxyType({}),
     ) -> None:
         self._judge = judge
         self._resolver = resolver
@@ -75,14 +90,19 @@ class Dialer:
         self._open_context = open_context
         self._connect_timeout = connect_timeout
         self._connector = connector or happy_eyeballs(options or TcpOptions())
+        self._own = own
         self._exhaustion = Exhaustion()
 
     async def dial(self, upstream: Upstream, factory: Callable[[], P]) -> P:
         """Return a protocol of `factory`, connected to the upstream.
 
         Raises TargetNotAllowed when policy denies any address of the host, an UpstreamError for
-        what the network did, Overloaded when this host has no port or descriptor left.
+        what the network did, Overloaded when this host has no port or descriptor left. An
+        application of our own that can't be reached is a defect, and raises OSError or KeyError.
         """
+        if upstream.scheme == OWN:
+            sock = self._connect_own(self._own[upstream.host])
+            return await connected(factory, sock, context=None, server_hostname="")
         stage = "its name was not found"
         try:
             async with asyncio.timeout(self._connect_timeout):
@@ -102,6 +122,23 @@ class Dialer:
         except UpstreamError:
             self._resolver.forget(upstream.host)
             raise
+
+    def _connect_own(self, path: Path) -> socket.socket:
+        sock = None
+        try:
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            sock.setblocking(False)
+            # Done at once or never: unix(7) knows no connection in progress.
+            sock.connect(str(path))
+        except OSError as error:
+            if sock is not None:
+                sock.close()
+            if isinstance(error, BlockingIOError):
+                raise Overloaded from error
+            if self._exhaustion.is_reason_of(error):
+                raise self._connect_failure(error) from error
+            raise
+        return sock
 
     async def _judged_addresses(self, upstream: Upstream) -> tuple[Address, ...]:
         addresses: tuple[Address, ...]

@@ -71,7 +71,7 @@ class AccessLog:
             host = request.authority.host
             path = target(request.target.origin)
             agent = request.fields.get(b"user-agent") or b""
-        to = "-" if upstream is None else f"{upstream.scheme}://{upstream.host}:{upstream.port}"
+        to = "-" if upstream is None else str(upstream)
         stamp = _stamp(int(self._epoch + record.ended))
         if self._console:
             what = f" {record.code}" if record.code else ""

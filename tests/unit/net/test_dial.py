@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -437,6 +438,94 @@ async def test_exhaustion_is_ours(number: int, caplog: pytest.LogCaptureFixture)
     caplog.clear()
 
     assert lines == 1
+
+
+@asynccontextmanager
+async def application(path: Path, *, backlog: int = 100) -> AsyncIterator[list[bytes]]:
+    """Listen at a Unix socket; yields what arrives there."""
+    heard: list[bytes] = []
+
+    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.read(100))
+        writer.close()
+
+    server = await asyncio.start_unix_server(hear, str(path), backlog=backlog)
+    async with server:
+        yield heard
+
+
+def own(path: Path, judge: Callable[..., None] = loopback_only) -> Dialer:
+    return Dialer(
+        judge=judge,
+        resolver=Book(),
+        verify_context=verifying_context(),
+        open_context=open_context(),
+        own={"pages": path},
+    )
+
+
+OWN = Upstream("unix", "pages", 0, verify=False)
+
+
+async def test_application_of_our_own_is_reached_at_its_socket(tmp_path: Path) -> None:
+    """An upstream of the scheme unix leads to the socket of that name; no policy is asked."""
+
+    def refuse(address: IPv4Address | IPv6Address, port: int) -> None:
+        raise TargetNotAllowed
+
+    async with application(tmp_path / "socket") as heard:
+        client = await own(tmp_path / "socket", refuse).dial(OWN, Client)
+        client.transport.write(b"hello")
+        await client.lost.wait()
+
+    assert heard == [b"hello"]
+
+
+@pytest.mark.parametrize("host", ["other", "/run/docker.sock", "../socket"])
+async def test_other_sockets_have_no_name(host: str, tmp_path: Path) -> None:
+    """Only what the process itself has named is reached: a path is no name."""
+    with pytest.raises(KeyError):
+        await own(tmp_path / "socket").dial(Upstream("unix", host, 0, False), Client)
+
+
+async def test_address_is_not_taken_for_a_socket(tmp_path: Path) -> None:
+    """The name of a socket means nothing with another scheme: it is looked up as any name."""
+    with pytest.raises(UpstreamName):
+        await own(tmp_path / "socket").dial(Upstream("http", "pages", 80, False), Client)
+
+
+async def test_application_that_is_gone_is_a_defect(tmp_path: Path) -> None:
+    """No sentence blames a server or the network for what is our own."""
+    with pytest.raises(FileNotFoundError):
+        await own(tmp_path / "socket").dial(OWN, Client)
+
+
+async def test_application_with_a_full_queue_is_overloaded(tmp_path: Path) -> None:
+    """A socket whose queue is full refuses at once; the client may try again."""
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as waiting:
+        listening.bind(str(path))
+        listening.listen(0)
+        waiting.connect(str(path))
+        with pytest.raises(Overloaded):
+            await own(path).dial(OWN, Client)
+
+
+async def test_no_descriptor_for_an_application_is_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Exhaustion is told as for any other upstream."""
+
+    def exhausted(*_: object) -> socket.socket:
+        raise OSError(errno.EMFILE, "")
+
+    monkeypatch.setattr("exoproxy.net.dial.socket.socket", exhausted)
+    with pytest.raises(Overloaded, match="no more connections"):
+        await own(tmp_path / "socket").dial(OWN, Client)
+    logged = caplog.messages.copy()
+    caplog.clear()
+
+    assert len(logged) == 1
 
 
 async def never(*_: object) -> socket.socket:
