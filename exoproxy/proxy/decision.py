@@ -48,8 +48,10 @@ class Forward:
     `target` is the request target in origin form, byte for byte; `fields` are the request's
     end-to-end fields with Host. `edit_response` returns the answer's end-to-end fields. Both are
     without framing (Content-Length and the hop-by-hop fields): the engine writes that from the
-    parsed value. `compress` allows to encode the answer's content. Not frozen: one is made for
-    every request, and freezing would triple the cost.
+    parsed value. `compress` allows to encode the answer's content. A request whose content has more
+    than `content_limit` bytes gets 413; 0 leaves it at `limits.body`. With `told_id` the upstream,
+    one of our own, learns the request's id by X-Request-Id, for the pages that it makes. Not
+    frozen: one is made for every request, and freezing would triple the cost.
     """
 
     upstream: Upstream
@@ -57,6 +59,8 @@ class Forward:
     fields: list[Field]
     edit_response: EditResponse
     compress: bool = False
+    content_limit: int = 0
+    told_id: bool = False
 
 
 Decision = Reply | File | Forward

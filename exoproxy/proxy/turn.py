@@ -64,6 +64,7 @@ class Turn:
         "_expects",
         "_framing",
         "_head_sent",
+        "_limit",
         "_over",
         "_record",
         "_responder",
@@ -80,6 +81,8 @@ class Turn:
         self._engine = engine
         self._record = engine.record(connection.peer, request)
         self._framing = NO_CONTENT
+        # Bytes that the content may have, 0 for any number.
+        self._limit = engine.limits.body
         # None once the content is complete.
         self._body: BodyReader | None = None
         self._responder: Responder | None = None
@@ -105,6 +108,8 @@ class Turn:
             content = self._read_content(rest)
             self._check()
             decision = engine.site.decide(request, self._connection.peer)
+            if isinstance(decision, Forward) and decision.content_limit:
+                self._limit_content(decision.content_limit)
         except ProxyError as error:
             self._problem(error)
         except Exception:
@@ -118,22 +123,33 @@ class Turn:
         if self._framing.kind is Kind.NONE:
             self._connection.follow(rest)
             return b""
-        if 0 < self._engine.limits.body < self._framing.length:
-            raise ContentTooLarge(hint="The operator can raise limits.body.")
+        if 0 < self._limit < self._framing.length:
+            raise self._too_large()
         self._body = body_reader(self._framing)
         return self._feed(self._body, rest)
 
     def _feed(self, body: BodyReader, data: bytes) -> bytes:
         content = body.feed(data)
         self._record.received += len(content)
-        if 0 < self._engine.limits.body < self._record.received:
-            raise ContentTooLarge(hint="The operator can raise limits.body.")
+        if 0 < self._limit < self._record.received:
+            raise self._too_large()
         if body.done:
             self._body = None
             self._expects = False
             self._connection.follow(body.rest)
         self._connection.content_due()
         return content
+
+    def _limit_content(self, limit: int) -> None:
+        """Let this request's content have fewer bytes than others may."""
+        if not 0 < self._limit < limit:
+            self._limit = limit
+        if self._limit < max(self._framing.length, self._record.received):
+            raise self._too_large()
+
+    def _too_large(self) -> ContentTooLarge:
+        is_settings = self._limit == self._engine.limits.body
+        return ContentTooLarge(hint="The operator can raise limits.body." if is_settings else "")
 
     def take(self, data: bytes) -> None:
         """Take more bytes of the content."""
@@ -179,6 +195,8 @@ class Turn:
         if b"expect" in request.fields and not self._expects:
             # There is nothing to expect: the content is here, or there is none.
             forward.fields = [pair for pair in forward.fields if pair[0].lower() != b"expect"]
+        if forward.told_id:
+            forward.fields.append((b"X-Request-Id", self._record.id.encode()))
         exchange = Exchange(
             self._engine,
             self,
