@@ -5,6 +5,7 @@ ProxyError
 │   ├── BadRequest              400 bad-request
 │   │   ├── BadHost             400 bad-host
 │   │   └── BadFraming          400 bad-framing
+│   ├── LoginRefused            401 login-refused
 │   ├── OriginNotAllowed        403 origin-not-allowed
 │   ├── TargetNotAllowed        403 target-not-allowed
 │   ├── NotFound                404 not-found
@@ -102,6 +103,20 @@ class BadFraming(BadRequest):
 
     code = "bad-framing"
     default = "The length of the request's content is not stated in a valid way."
+
+
+class LoginRefused(ClientError):
+    """What came from an identity provider is not what a federated login brings back.
+
+    Without WWW-Authenticate, unlike RFC 9110 section 15.5.2: there is no scheme to answer by.
+    """
+
+    code, status = "login-refused", 401
+    default = "The login did not come back with what is needed."
+    advice = (
+        "Please log in again from Exosphere. If it stays like this, the operator should see that "
+        "Keystone's trusted_dashboard names this address."
+    )
 
 
 class OriginNotAllowed(ClientError):

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from exoproxy.errors import ProxyError
 from exoproxy.main import HOST_FIELD, PORT_FIELD, MainSite
-from exoproxy.net.dial import Upstream
+from exoproxy.net.dial import OWN, Upstream
 from exoproxy.net.interfaces import own_addresses
 from exoproxy.net.listen import Peer
 from exoproxy.proxy.decision import Forward, Site
@@ -236,6 +236,8 @@ def _decision(
 
 def _onward(forward: Forward) -> str:
     scheme, host, port, verify = forward.upstream
+    if scheme == OWN:
+        return "answered here, by a page of our own"
     shown = f"[{host}]" if ":" in host else host
     tls = f", certificate {'verified' if verify else 'not verified'}" if scheme == "https" else ""
     return f"goes to {scheme}://{shown}:{port}{forward.target.decode()}{tls}"

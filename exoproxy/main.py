@@ -2,12 +2,15 @@
 
 A request below `/proxy` names its target in two fields that the client's page sets
 (`exo-proxy-orig-host`, `exo-proxy-orig-port`); it goes to that API if policy allows it, and what
-belongs to the page and its host (cookies, Origin, Referer) stays here. All else is a file.
+belongs to the page and its host (cookies, Origin, Referer) stays here. A few paths are pages of our
+own, which need a form or a template. All else is a file.
 """
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from functools import lru_cache, partial
+from types import MappingProxyType
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -22,6 +25,7 @@ from exoproxy.errors import (
 )
 from exoproxy.net.dial import Upstream
 from exoproxy.net.listen import Peer
+from exoproxy.pages.routes import Route as PageRoute
 from exoproxy.proxy.decision import Decision, Forward, Reply
 from exoproxy.rules.cors import (
     Mode,
@@ -78,12 +82,19 @@ class MainSite:
     name = "main"
 
     def __init__(
-        self, *, hostname: str, tree: Tree, origins: Origins, proxy: CloudProxy | None
+        self,
+        *,
+        hostname: str,
+        tree: Tree,
+        origins: Origins,
+        proxy: CloudProxy | None,
+        pages: Mapping[bytes, PageRoute] = MappingProxyType({}),
     ) -> None:
         self.hostname = hostname
         self._tree = tree
         self._origins = origins
         self.proxy = proxy
+        self._pages = pages
         self._prefix = b"" if proxy is None else proxy.path.lower().encode() + b"/"
         self._pseudonym = pseudonym_of(hostname)
         self._vias = [via_field(self._pseudonym, minor) for minor in (0, 1)]
@@ -113,7 +124,7 @@ class MainSite:
         """Tell whether a lower-case host name is this host's."""
         return host == self.hostname
 
-    # Files.
+    # Files, and pages.
 
     def _own(self, request: RequestHead) -> Decision:
         origin = self._listed_origin(request) if self._origins else None
@@ -122,11 +133,19 @@ class MainSite:
         if request.target.path == b"*":
             # About this server as a whole (RFC 9110 section 9.3.7).
             return Reply(status=204, fields=[(b"Allow", ALLOW), *self.own_fields(request)])
+        if (page := self._pages.get(request.target.path)) is not None:
+            return self._to_page(page(request), origin)
         answer = self._tree.answer(request)
         if not self._origins:
             return answer
         # The tree keeps its lists of fields: they are not ours to change.
         return dataclasses.replace(answer, fields=[*answer.fields, *answer_fields(origin)])
+
+    def _to_page(self, forward: Forward, origin: bytes | None) -> Forward:
+        if self._origins:
+            edit, cors = forward.edit_response, answer_fields(origin)
+            forward.edit_response = lambda head: [*edit(head), *cors]
+        return forward
 
     # The Cloud CORS Proxy.
 

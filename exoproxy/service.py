@@ -6,7 +6,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -21,12 +21,14 @@ from exoproxy.certs.probe import own_listeners, probe
 from exoproxy.certs.serving import ServingCertificate
 from exoproxy.certs.wanted import store_of, wanted
 from exoproxy.client.tree import check_root
+from exoproxy.net.dial import Dialer
 from exoproxy.net.inherited import inherited_sockets
 from exoproxy.net.interfaces import own_addresses
 from exoproxy.net.sockets import ListenError, open_socket
 from exoproxy.net.tls import silence_broken_server_names
 from exoproxy.ops.access import AccessLog
 from exoproxy.ops.log import configure
+from exoproxy.pages.routes import routes
 from exoproxy.proxy.decision import Site
 from exoproxy.redirect import RedirectSite
 from exoproxy.rules.egress import Policy
@@ -39,6 +41,9 @@ from exoproxy.settings.sites import Main, Region
 from exoproxy.sites import main_site, region_of, uap_site
 
 logger: Final = logging.getLogger("exoproxy")
+
+# Serves the pages of our own while it is entered; says by name where their sockets are.
+Pages = contextlib.AbstractAsyncContextManager[Mapping[str, Path]]
 
 
 def serve_main(settings: Settings, config: Path) -> int:
@@ -57,7 +62,8 @@ def serve_main(settings: Settings, config: Path) -> int:
     proxy = site.proxy
     policy = Policy(networks=(), public=False) if proxy is None else proxy.policy
     ca_file = None if main.proxy is None else main.proxy.ca_file
-    return _run(settings, config, main, site, policy, ca_file, [main.hostname], site.serves)
+    pages = _pages(settings) if routes(main) else None
+    return _run(settings, config, main, site, policy, ca_file, [main.hostname], site.serves, pages)
 
 
 def serve_uap(settings: Settings, config: Path, region: str) -> int:
@@ -72,6 +78,13 @@ def serve_uap(settings: Settings, config: Path, region: str) -> int:
     return _run(settings, config, part, site, site.policy, None, names, site.serves)
 
 
+def _pages(settings: Settings) -> Pages:
+    # Heavy to import, and only this mode needs it.
+    from exoproxy.pages.application import application, serving
+
+    return serving(application(settings), settings.limits)
+
+
 def _run(
     settings: Settings,
     config: Path,
@@ -81,6 +94,7 @@ def _run(
     ca_file: Path | None,
     names: Sequence[str],
     serves: Callable[[str], bool],
+    pages: Pages | None = None,
 ) -> int:
     silence_broken_server_names()
     try:
@@ -95,7 +109,7 @@ def _run(
                 redirect = RedirectSite(
                     serves=serves, port=part.listen[0].port, challenge=challenge
                 )
-                runner.run(life.live(site, redirect, policy, ca_file, https, http))
+                runner.run(life.live(site, redirect, policy, ca_file, https, http, pages))
     except (CertificateProblem, ListenError) as problem:
         print(f"exoproxy: {problem}", file=sys.stderr)
         return 1
@@ -161,11 +175,23 @@ class _Life:
         ca_file: Path | None,
         https: Sequence[socket.socket],
         http: Sequence[socket.socket],
+        pages: Pages | None,
     ) -> None:
-        """Serve until a signal ends it."""
+        """Serve until a signal ends it; the pages are there before and after all else."""
+        async with pages or contextlib.nullcontext({}) as own:
+            dialer = dialer_for(policy, self._settings.limits, ca_file=ca_file, own=own)
+            await self._serve(site, redirect, dialer, https, http)
+
+    async def _serve(
+        self,
+        site: Site,
+        redirect: Site,
+        dialer: Dialer,
+        https: Sequence[socket.socket],
+        http: Sequence[socket.socket],
+    ) -> None:
         settings = self._settings
         log = AccessLog(settings.log, trusted=settings.trusted_proxies)
-        dialer = dialer_for(policy, settings.limits, ca_file=ca_file)
         caps = caps_of(settings.limits)
         for each, sockets, context in (
             (site, https, self._certificate),

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from exoproxy.client.tree import Tree
 from exoproxy.main import CloudProxy, MainSite
+from exoproxy.pages.routes import routes
 from exoproxy.rules.cors import Mode, Origins
 from exoproxy.rules.egress import AllowList, Policy
 from exoproxy.settings.model import Settings
@@ -27,6 +28,7 @@ def main_site(main: Main, own: OwnAddresses) -> MainSite:
             main.allowed_origins, development=Mode.MAIN if main.development_origins else None
         ),
         proxy=proxy,
+        pages=routes(main),
     )
 
 

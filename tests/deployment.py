@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -212,19 +213,24 @@ class Deployment:
         assert [error for error in errors if not complaint or complaint not in error] == []
 
     def main(
-        self, *, client: Path | None = None, redirect_listen: Sequence[str] = (), **settings: Any
+        self,
+        *,
+        client: Path | None = None,
+        redirect_listen: Sequence[str] = (),
+        part: Mapping[str, Any] = MappingProxyType({}),
+        **settings: Any,
     ) -> Site:
         """Start the main host; settings are keys of the file's top, such as `limits`.
 
         `client` is its document root, else there is nothing but a page. The folder `overrides`
-        beside the configuration is not made.
+        beside the configuration is not made. `part` are keys of `main` that are not as usual.
         """
         port = free_port()
         root = client or self._folder / "client"
         if client is None:
             root.mkdir(exist_ok=True)
             (root / "index.html").write_text("<!doctype html><title>client</title>", "utf-8")
-        part = {
+        content = {
             **self._part(MAIN_NAME, port, MAIN_NAME),
             "redirect_listen": list(redirect_listen),
             "client": {"root": str(root), "overrides": str(self._folder / "overrides")},
@@ -233,8 +239,9 @@ class Deployment:
                 "networks": ["127.0.0.0/8", "::1/128"],
                 "ca_file": str(self._authority.file),
             },
+            **part,
         }
-        return self._run(["main"], {"main": part, **settings}, port, MAIN_NAME)
+        return self._run(["main"], {"main": content, **settings}, port, MAIN_NAME)
 
     def uap(self, **settings: Any) -> Site:
         """Start the UAP, which reaches the instances 127.0.0.2 and 127.0.0.3."""

@@ -33,6 +33,7 @@ from exoproxy.net.sockets import ListenError
 from exoproxy.net.tls import remember_server_name
 from exoproxy.ops.access import AccessLog
 from exoproxy.ops.log import configure
+from exoproxy.pages.application import application, serving
 from exoproxy.server import Server, dialer_for
 from exoproxy.settings.load import load
 from exoproxy.settings.model import Settings
@@ -164,9 +165,10 @@ async def _serve(plan: Plan, settings: Settings, ports: _Ports) -> None:
     names = LoopbackNames(IPv4Address(ports.addresses[0]))
     limits = settings.limits
     policy = cloud_proxy(settings.main, settings.main.proxy, own).policy
-    to_cloud = dialer_for(policy, limits, resolver=names, ca_file=plan.ca_file)
     to_instances = dialer_for(uap.policy, limits, resolver=names)
     async with AsyncExitStack() as stack:
+        pages = await stack.enter_async_context(serving(application(settings), limits))
+        to_cloud = dialer_for(policy, limits, resolver=names, ca_file=plan.ca_file, own=pages)
         api = cloud(plan.endpoints(), plan.server())
         await stack.enter_async_context(
             served(api, [*ports.keystone, *ports.services], context=context)

@@ -87,6 +87,7 @@ class Plan:
                     "networks": ["127.0.0.1/32"],
                     "ca_file": str(self.ca_file),
                 },
+                "self_test": True,
                 "admin_listen": None,
             },
             "uap": {
@@ -117,6 +118,7 @@ class Plan:
             "user": USER,
             "password": PASSWORD,
             "userAppProxy": f"{UAP_NAME}:{self.uap_port}",
+            "cloudCorsProxyUrl": "/proxy",
         }
         return f"window.exoproxyDemo = {json.dumps(values, indent=2)};\n"
 

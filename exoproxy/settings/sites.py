@@ -136,6 +136,10 @@ class Main(Part):
     oidc_redirector: Switch = True
     """Answer POST /oidc-redirector, which federated logins come back to."""
 
+    self_test: Switch = False
+    """Serve /.exoproxy/self-test, a page that tries the whole deployment from the browser of who
+    opens it. It names your regions and one host of proxy.allow to anyone, so turn it off again."""
+
     admin_listen: ListenOn | None = ListenAddress.parse("127.0.0.1:9180")
     """Where health, metrics and status are served, without a password; null for nowhere. Anything
     but loopback shows them to the network."""

@@ -114,3 +114,50 @@ def test_route_of_the_client_is_the_page(browser: Browser, demo: Demo) -> None:
     wait(browser, lambda b: text(b, "h1") == ["Everything gets through."], "the page did not work")
 
     assert console(browser) == []
+
+
+def connect_from_self_test(browser: Browser, demo: Demo, port: str, path: str) -> str:
+    """Let the page open a websocket; return what it says of it."""
+    browser.get(f"{demo.page}.exoproxy/self-test")
+    wait(browser, lambda b: "Trying" not in text(b, "h1")[0], "the checks did not end")
+    for field, typed in (("address", "127.0.0.2"), ("port", port), ("path", f"{path}\n")):
+        browser.find_element(By.ID, field).send_keys(typed)
+    wait(browser, lambda b: "".join(text(b, "#instance-checks .reason")), "no outcome")
+    return text(browser, "#instance-checks .check")[0]
+
+
+def test_self_test_finds_nothing_wrong(browser: Browser, demo: Demo) -> None:
+    """All is green, a websocket to the instance too, and the page itself makes no error."""
+    port = demo.instance.rpartition("-")[2].partition(".")[0]
+    said = connect_from_self_test(browser, demo, port, "echo")
+
+    assert text(browser, "h1") == ["What was tried works."]
+    assert text(browser, ".state") == ["works"] * 7
+    assert "It opened within" in said
+    # Chromium's own words: these answers are what the checks ask for.
+    assert [line for line in console(browser) if "status of 404" not in line] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [("request", "The instance answers with status 200"), ("nowhere", "status 404")],
+)
+def test_self_test_tells_an_answer_from_a_websocket(
+    browser: Browser, demo: Demo, path: str, reason: str
+) -> None:
+    """An instance that answers, but not with a websocket, is red with what to try."""
+    port = demo.instance.rpartition("-")[2].partition(".")[0]
+    said = connect_from_self_test(browser, demo, port, path)
+
+    assert said.startswith("fails")
+    assert reason in said
+    assert "Name the path" in said
+
+
+def test_self_test_tells_why_the_uap_refuses(browser: Browser, demo: Demo) -> None:
+    """What the browser keeps from scripts, the UAP's answer to the same address tells."""
+    said = connect_from_self_test(browser, demo, "9", "")
+
+    assert said.startswith("fails")
+    assert "502 upstream-refused" in said
+    assert "What runs on an instance may take some minutes" in said

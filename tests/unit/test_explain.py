@@ -203,6 +203,16 @@ def test_never_reaches_this_machine(
     assert "The address is the proxy's own." in last(explanation).sentence
 
 
+def test_tells_of_pages_of_our_own(content: dict[str, Any]) -> None:
+    """A page is answered here, whatever serves it; a login is no GET."""
+    content["main"]["self_test"] = True
+    page = last(told(content, "https://my.example.org/.exoproxy/self-test"))
+    login = last(told(content, "https://my.example.org/oidc-redirector"))
+
+    assert page.sentence == "answered here, by a page of our own"
+    assert login.sentence.startswith("401 login-refused: ")
+
+
 def test_tells_that_nobody_listens_for_http(content: dict[str, Any]) -> None:
     """Without a listener for http, a browser that was given such a URL gets no answer."""
     content["main"]["redirect_listen"] = []

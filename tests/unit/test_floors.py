@@ -20,8 +20,8 @@ HOUSE = (
     {"settings"},
     {"net"},
     {"proxy"},
-    # What gives the engine files and contexts, and what observes it.
-    {"client", "certs", "ops"},
+    # What gives the engine files, pages and contexts, and what observes it.
+    {"client", "pages", "certs", "ops"},
     {"main", "uap", "redirect"},
     {"sites", "server"},
     {"service", "explain"},

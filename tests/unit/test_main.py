@@ -19,6 +19,7 @@ from exoproxy.errors import (
 )
 from exoproxy.main import CloudProxy, MainSite
 from exoproxy.net.dial import Upstream
+from exoproxy.pages.routes import OIDC_REDIRECTOR, PAGES, to_oidc_redirector
 from exoproxy.proxy.decision import Decision, File, Forward, Reply
 from exoproxy.rules.cors import Mode, Origins
 from exoproxy.rules.egress import AllowList, Policy
@@ -453,6 +454,52 @@ def test_developers_origins_are_a_switch(root: Path) -> None:
     site = MainSite(hostname=NAME, tree=Tree(root), origins=origins, proxy=PROXY)
 
     assert forward(site, "GET /proxy/v3", "Origin: http://exosphere.localhost:8000", *TARGET)
+
+
+# Pages of our own.
+
+FORM = "Content-Type: application/x-www-form-urlencoded"
+
+
+@pytest.fixture(name="with_page")
+def site_with_page(root: Path) -> MainSite:
+    origins = Origins.parse([FRIEND])
+    pages = {OIDC_REDIRECTOR: to_oidc_redirector}
+    return MainSite(hostname=NAME, tree=Tree(root), origins=origins, proxy=PROXY, pages=pages)
+
+
+@pytest.mark.parametrize("origin", [FRIEND, "https://keystone.example.net", "null"])
+def test_a_page_takes_its_path(with_page: MainSite, origin: str) -> None:
+    """A form of any site goes to the page; a friend's script could read the answer."""
+    decision = forward(with_page, "POST /oidc-redirector?x=y", FORM, f"Origin: {origin}")
+    edited = decision.edit_response(answer("HTTP/1.1 302 Found", "Location: /x"))
+    allowed = [FRIEND.encode()] if origin == FRIEND else []
+
+    assert decision.upstream == PAGES
+    assert values(edited, b"Location") == [b"/x"]
+    assert values(edited, b"Access-Control-Allow-Origin") == allowed
+    assert values(edited, b"Vary") == [b"Origin"]
+
+
+def test_a_page_that_is_off_is_a_path_like_any_other(site: MainSite) -> None:
+    """It is the client's own route for a GET, and no place for a form."""
+    assert answered(site, "GET /oidc-redirector")[0] == 200
+    with pytest.raises(MethodNotAllowed):
+        decide(site, "POST /oidc-redirector", FORM)
+
+
+def test_a_page_is_on_its_own_host_only(with_page: MainSite) -> None:
+    """A login that was sent to another name is not taken."""
+    with pytest.raises(Misdirected):
+        with_page.decide(request("POST /oidc-redirector", "Host: other.example.org", FORM), peer())
+
+
+@pytest.mark.parametrize("host", ["pages", "unix", "socket", "%2Frun%2Fsocket", "/run/socket"])
+def test_no_request_names_a_page_as_its_api(with_page: MainSite, host: str) -> None:
+    """The control fields lead to hosts of the cloud only, whatever they say."""
+    control = (f"exo-proxy-orig-host: {host}", "exo-proxy-orig-port: 1")
+    with pytest.raises((BadRequest, TargetNotAllowed)):
+        decide(with_page, "GET /proxy/v3", *control)
 
 
 # CORS fields.

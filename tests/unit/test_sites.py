@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from exoproxy.errors import TargetNotAllowed
+from exoproxy.pages.routes import PAGES
 from exoproxy.proxy.decision import Forward, Reply
 from exoproxy.rules.egress import Policy
 from exoproxy.settings.model import Settings
@@ -65,6 +66,18 @@ def test_the_main_host_has_its_name_and_files(tmp_path: Path) -> None:
     assert reply.content == b"overrides"
     assert site.serves("my.example.org")
     assert not site.serves("x.my.example.org")
+
+
+def test_the_main_host_has_its_pages() -> None:
+    """Those that are switched on; the application serves them all."""
+    main = settings({"self_test": True}).main
+    assert main is not None
+    decision = main_site(main, OWN).decide(
+        request("GET /.exoproxy/self-test", "Host: my.example.org"), peer()
+    )
+    assert isinstance(decision, Forward)
+
+    assert decision.upstream == PAGES
 
 
 def test_the_cloud_proxy_can_be_off() -> None:

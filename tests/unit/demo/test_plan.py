@@ -72,6 +72,7 @@ def test_page_learns_where_things_are(plan: Plan) -> None:
         "user": "demo",
         "password": "demo",
         "userAppProxy": "proxy.localhost:8444",
+        "cloudCorsProxyUrl": "/proxy",
     }
 
 

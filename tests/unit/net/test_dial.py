@@ -479,6 +479,7 @@ async def test_application_of_our_own_is_reached_at_its_socket(tmp_path: Path) -
         await client.lost.wait()
 
     assert heard == [b"hello"]
+    assert str(OWN) == "unix:pages"
 
 
 @pytest.mark.parametrize("host", ["other", "/run/docker.sock", "../socket"])

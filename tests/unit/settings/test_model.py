@@ -72,6 +72,7 @@ DEFAULTS: dict[str, Any] = {
         "allowed_origins": [],
         "development_origins": False,
         "oidc_redirector": True,
+        "self_test": False,
         "admin_listen": "127.0.0.1:9180",
     },
     "uap": {
