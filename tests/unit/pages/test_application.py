@@ -164,6 +164,8 @@ async def test_form_has_a_largest_size(framing: bytes, tmp_path: Path) -> None:
     assert status_of(largest) == 302
     assert status_of(larger) == 413
     assert values(larger, b"x-exoproxy-error") == [b"content-too-large"]
+    # It was the engine that refused, before the application had to.
+    assert found.records[1].code == "content-too-large"
     # No setting would help.
     assert b"limits.body" not in larger.content
 
