@@ -21,12 +21,12 @@ So it is level 1 of both, and zstd where the client leaves the choice.
 """
 
 import zlib
-from functools import lru_cache
 from typing import Final, Protocol
 
 import zstandard
 from isal import isal_zlib
 
+from exoproxy.wire.accept_encoding import preferred, weights
 from exoproxy.wire.fields import Field
 from exoproxy.wire.framing import Framing, Kind
 from exoproxy.wire.head import RequestHead, ResponseHead
@@ -34,8 +34,8 @@ from exoproxy.wire.head import RequestHead, ResponseHead
 # Below this, the fields that announce the encoding outweigh what it saves.
 LEAST: Final = 256
 LEVEL: Final = 1
-# Bytes of an Accept-Encoding above which it is not looked at; browsers send 23.
-LONGEST_LIST: Final = 512
+# Of codings that the client likes equally well, zstd is the cheaper.
+CODINGS: Final = (b"zstd", b"gzip")
 
 TEXTUAL: Final = (b"text/", b"application/json", b"application/xml", b"application/javascript")
 # Events must arrive one by one, and a browser is all that reads them.
@@ -55,35 +55,6 @@ class Stream(Protocol):
 
     def flush(self, mode: int, /) -> bytes:
         """Return what is left, so that what went in can be decoded."""
-
-
-@lru_cache(maxsize=1024)
-def accepted_coding(accept_encoding: bytes) -> bytes | None:
-    """Return the coding to use for an Accept-Encoding, or None (RFC 9110 section 12.5.3).
-
-    The client's weights decide; of codings that it likes equally well, zstd is the cheaper.
-    """
-    weights: dict[bytes, float] = {}
-    for element in accept_encoding.lower().split(b","):
-        coding, _, parameter = element.partition(b";")
-        weights[coding.strip()] = _weight(parameter)
-    others = weights.get(b"*", 0.0)
-    zstd, gzip = weights.get(b"zstd", others), weights.get(b"gzip", others)
-    if zstd >= gzip:
-        return b"zstd" if zstd > 0 else None
-    return b"gzip"
-
-
-def _weight(parameter: bytes) -> float:
-    name, _, value = parameter.partition(b"=")
-    if name.strip() != b"q":
-        return 1.0
-    try:
-        weight = float(value)
-    except ValueError:
-        return 0.0
-    # `nan` is a float too, and no weight.
-    return weight if 0.0 <= weight <= 1.0 else 0.0
 
 
 class Compressor:
@@ -144,15 +115,13 @@ def compressor_for(request: RequestHead, head: ResponseHead, framing: Framing) -
     known = framing.kind is Kind.LENGTH
     if b"content-encoding" in fields or (known and framing.length < LEAST):
         return None
-    accept, content_type = request.fields.get(b"accept-encoding"), fields.get(b"content-type")
-    if accept is None or len(accept) > LONGEST_LIST:
-        return None
-    if content_type is None or head.status == 206:
+    said, content_type = weights(request.fields), fields.get(b"content-type")
+    if said is None or content_type is None or head.status == 206:
         return None
     content_type = content_type.lower()
     if not content_type.startswith(TEXTUAL) or content_type.startswith(NEVER):
         return None
     if b"no-transform" in fields.tokens(b"cache-control"):
         return None
-    coding = accepted_coding(accept)
+    coding = preferred(said, CODINGS)
     return None if coding is None else Compressor(coding, prompt=not known)

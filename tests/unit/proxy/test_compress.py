@@ -5,7 +5,7 @@ import zlib
 import pytest
 import zstandard
 
-from exoproxy.proxy.compress import LEAST, Compressor, accepted_coding, compressor_for
+from exoproxy.proxy.compress import LEAST, Compressor, compressor_for
 from exoproxy.wire.fields import Field
 from exoproxy.wire.framing import CHUNKED, Framing, Kind, response_framing
 from heads import answer, request
@@ -30,39 +30,6 @@ def ended(coding: bytes, encoded: bytes) -> bool:
         decoder = zstandard.ZstdDecompressor().decompressobj()
     decoder.decompress(encoded)
     return decoder.eof and not decoder.unused_data
-
-
-@pytest.mark.parametrize(
-    ("accept", "expected"),
-    [
-        (b"gzip, deflate, br, zstd", b"zstd"),
-        (b"gzip, deflate, br", b"gzip"),
-        (b"GZIP", b"gzip"),
-        (b"zstd;q=0.5,gzip", b"gzip"),
-        (b"zstd;q=0.5, gzip;q=0.5", b"zstd"),
-        (b"zstd ; q=0 , gzip ; q=0.001", b"gzip"),
-        (b"zstd;q=0, gzip;q=0", None),
-        (b"zstd;Q=0, *", b"gzip"),
-        (b"*", b"zstd"),
-        (b"*;q=0", None),
-        (b"*;q=0, gzip", b"gzip"),
-        (b"gzip;q=0, *;q=0.5", b"zstd"),
-        (b"identity", None),
-        (b"identity;q=0", None),
-        (b"br, deflate", None),
-        (b"xgzip, gzip2", None),
-        (b"", None),
-        (b",,", None),
-        (b"gzip;q=", None),
-        (b"gzip;q=nan", None),
-        (b"gzip;q=-1", None),
-        (b"gzip;q=2", None),
-        (b"gzip;q=0.8;x", None),
-    ],
-)
-def test_chooses_what_the_client_accepts(accept: bytes, expected: bytes | None) -> None:
-    """Weights decide, 0 and malformed ones refuse, `*` stands for what is not named."""
-    assert accepted_coding(accept) == expected
 
 
 @pytest.mark.parametrize(
