@@ -32,6 +32,7 @@ ProxyError
 │   └── UpstreamTimeout         504 upstream-timeout
 └── OwnError                    ours
     ├── Internal                500 internal-error
+    ├── NotInstalled            503 client-not-installed
     └── Overloaded              503 overloaded
 
 Who raises: `wire` and `rules` for what they judge, `net` for what the network did. Who catches:
@@ -316,6 +317,22 @@ class Internal(OwnError):
 
     code, status = "internal-error", 500
     default = "The proxy failed; its log tells more under the request id."
+
+
+class NotInstalled(OwnError):
+    """There is no Exosphere client to serve.
+
+    The address is right and the lack will pass: 503 keeps it out of caches and search engines, and
+    tells those who watch the host. A browser shows the client as soon as it is there.
+    """
+
+    code, status = "client-not-installed", 503
+    default = "The Exosphere client is not installed on this server yet."
+    advice = (
+        "Its operator installs it with “exoproxy client install SOURCE”, where SOURCE is a git "
+        "address, a folder or an archive of the client. It needs no restart."
+    )
+    retry = 10
 
 
 class Overloaded(OwnError):

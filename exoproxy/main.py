@@ -124,6 +124,10 @@ class MainSite:
         """Tell whether a lower-case host name is this host's."""
         return host == self.hostname
 
+    def close(self) -> None:
+        """End what works beside the requests: encoding files."""
+        self._tree.close()
+
     # Files, and pages.
 
     def _own(self, request: RequestHead) -> Decision:

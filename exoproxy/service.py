@@ -63,7 +63,11 @@ def serve_main(settings: Settings, config: Path) -> int:
     policy = Policy(networks=(), public=False) if proxy is None else proxy.policy
     ca_file = None if main.proxy is None else main.proxy.ca_file
     pages = _pages(settings) if routes(main) else None
-    return _run(settings, config, main, site, policy, ca_file, [main.hostname], site.serves, pages)
+    try:
+        names = [main.hostname]
+        return _run(settings, config, main, site, policy, ca_file, names, site.serves, pages)
+    finally:
+        site.close()
 
 
 def serve_uap(settings: Settings, config: Path, region: str) -> int:

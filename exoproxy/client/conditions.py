@@ -61,26 +61,37 @@ def evaluate(fields: Fields, etag: bytes, modified: int) -> Verdict:
     modification time in whole seconds since the epoch.
     """
     if b"if-match" in fields:
-        if not _lists(fields.all(b"if-match"), etag, weakly=False):
+        if not lists_tag(fields.all(b"if-match"), etag, weakly=False):
             return Verdict.FAILED
     elif (limit := http_date(fields.get(b"if-unmodified-since"))) is not None and modified > limit:
         return Verdict.FAILED
     if b"if-none-match" in fields:
-        if _lists(fields.all(b"if-none-match"), etag, weakly=True):
+        if lists_tag(fields.all(b"if-none-match"), etag, weakly=True):
             return Verdict.NOT_MODIFIED
     elif (since := http_date(fields.get(b"if-modified-since"))) is not None and modified <= since:
         return Verdict.NOT_MODIFIED
     return Verdict.SEND
 
 
-def range_applies(fields: Fields, etag: bytes, modified: int) -> bool:
+def lists_tag(values: list[bytes], etag: bytes, *, weakly: bool) -> bool:
+    """Tell whether field lines are `*` or name the tag, by the weak or the strong comparison."""
+    joined = b",".join(values)
+    if joined in (etag, b"*"):
+        return True
+    tags = _ENTITY_TAG.findall(joined)
+    return etag in tags or (weakly and b"W/" + etag in tags)
+
+
+def range_applies(fields: Fields, etag: bytes, modified: int | None) -> bool:
     """Tell whether If-Range lets the Range field count (RFC 9110 section 13.1.5).
 
     A weak tag never does, and a date only when it is exactly the modification time: the client
-    would otherwise glue parts of two contents together.
+    would otherwise glue parts of two contents together. Without `modified`, no date does.
     """
     value = fields.get(b"if-range")
-    return value is None or value == etag or http_date(value) == modified
+    if value is None or value == etag:
+        return True
+    return modified is not None and http_date(value) == modified
 
 
 def http_date(value: bytes | None) -> int | None:
@@ -100,12 +111,3 @@ def http_date(value: bytes | None) -> int | None:
     if year < 1970 or not 1 <= day <= 31 or hour > 23 or minute > 59 or second > 60:
         return None
     return calendar.timegm((year, month, day, hour, minute, second))
-
-
-def _lists(values: list[bytes], etag: bytes, *, weakly: bool) -> bool:
-    """Tell whether field lines are `*` or name the tag, by the weak or the strong comparison."""
-    joined = b",".join(values)
-    if joined in (etag, b"*"):
-        return True
-    tags = _ENTITY_TAG.findall(joined)
-    return etag in tags or (weakly and b"W/" + etag in tags)

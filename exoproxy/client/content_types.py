@@ -48,6 +48,17 @@ _BY_EXTENSION: Final = {
 }
 
 
+# Icons are bitmaps without compression of their own; all other binary formats bring theirs.
+_SHRINKING: Final = frozenset(
+    [kind + b"; charset=utf-8" for kind in _TEXT] + [b"image/x-icon"],
+)
+
+
+def shrinks(kind: bytes) -> bool:
+    """Tell whether a Content-Type that `content_type` gives is one that is worth encoding."""
+    return kind in _SHRINKING
+
+
 def content_type(name: str) -> bytes:
     """Return the Content-Type of a file name; its case does not matter."""
     _, dot, extension = name.rpartition(".")

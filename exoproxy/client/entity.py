@@ -1,26 +1,36 @@
-"""A file as it is served: its representation, and the answer to a request for it.
+"""A file as it is served: its representations, and the choice of the answer to a request for it.
 
 `client.tree` finds and keeps entities; `Entity.answer` is pure. A small file's content is kept in
-memory with its finished answer, so that a plain GET costs a look-up; a large one is sent from disk.
+memory with its finished answers, one for each coding, so that a plain GET costs a look-up; a large
+file is sent from disk as it is. Encoded forms are made elsewhere (`client.encoding`), and until
+then the file goes out as it is, even to a client that refuses that: the alternative were a 406,
+which nobody could use (RFC 9110 section 12.4.1).
 """
 
 import hashlib
 import os
 import stat
 import time
-from dataclasses import dataclass
-from email.utils import formatdate
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from exoproxy.client.conditions import Verdict, evaluate, is_conditional, range_applies
-from exoproxy.client.content_types import content_type
-from exoproxy.client.ranges import Slice, Unsatisfiable, parse_range
+from exoproxy.client.codings import CODINGS, tag_of
+from exoproxy.client.conditions import (
+    Verdict,
+    evaluate,
+    is_conditional,
+    lists_tag,
+    range_applies,
+)
+from exoproxy.client.content_types import content_type, shrinks
+from exoproxy.client.ranges import Unsatisfiable, parse_ranges
+from exoproxy.client.representation import Representation, in_memory, on_disk
+from exoproxy.proxy.compress import LEAST
 from exoproxy.proxy.decision import File, Reply
-from exoproxy.wire.fields import Field
+from exoproxy.wire.accept_encoding import IDENTITY, Weights, accepts, preferred, weights
+from exoproxy.wire.fields import Fields
 from exoproxy.wire.head import RequestHead
-
-# Fields of a 304 (RFC 9110 section 15.4.5); a 412 and a 416 have them too.
-_VALIDATING = frozenset({b"Cache-Control", b"ETag", b"Last-Modified", b"Vary"})
 
 # What tells one state of a file from another: device, inode, size, modification and change time in
 # nanoseconds. The change time also sees a copy that keeps the size and sets the modification time.
@@ -43,78 +53,102 @@ def stamp_of(status: os.stat_result) -> Stamp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Representation:
-    """An entity's content in one coding (RFC 9110 section 3.2), with the fields of a 200 for it.
-
-    `content` is None for a file that is sent from disk.
-    """
-
-    etag: bytes
-    fields: list[Field]
-    size: int
-    content: bytes | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Entity:
     """A regular file in the state that `stamp` names; `path` has no links left in it.
 
-    `identity` is its only representation as yet: codings come beside it. `whole` is the answer to
-    a request without conditions, one object for every such request: nobody alters it.
+    `key` is the path that it was looked up by. `encoded` are its representations in codings, the
+    smallest first; those of the codings in `lacking` can still be made.
     """
 
+    key: str
     path: Path
     stamp: Stamp
     modified: int
     identity: Representation
-    whole: Reply | File
+    lacking: tuple[bytes, ...] = ()
+    encoded: Mapping[bytes, Representation] = field(default_factory=dict)
 
     @property
     def weight(self) -> int:
-        """Return the bytes of memory that the content takes."""
-        return len(self.identity.content or b"")
+        """Return the bytes of memory that the contents take."""
+        own = len(self.identity.content or b"")
+        return own + sum(each.size for each in self.encoded.values())
+
+    def with_coding(self, coding: bytes, content: bytes) -> "Entity":
+        """Return the entity with one of the codings that it lacks, unless that saves nothing."""
+        lacking = tuple(each for each in self.lacking if each != coding)
+        if len(content) >= self.identity.size:
+            return replace(self, lacking=lacking)
+        etag = tag_of(self.identity.etag, coding)
+        made = in_memory(content, self.identity.kind, etag, self.modified, coding)
+        encoded = sorted([*self.encoded.values(), made], key=lambda each: each.size)
+        return replace(self, lacking=lacking, encoded={each.coding: each for each in encoded})
+
+    def with_codings_of(self, other: "Entity") -> "Entity":
+        """Return the entity with the codings of an earlier state, if the content is the same."""
+        if other.identity.etag != self.identity.etag or not self.lacking:
+            return self
+        entity = replace(self, lacking=other.lacking)
+        for coding, each in other.encoded.items():
+            entity = entity.with_coding(coding, each.content or b"")
+        return entity
 
     def answer(self, request: RequestHead) -> Reply | File:
         """Return the answer to a GET or HEAD for this file: 200, 206, 304, 412 or 416."""
         fields = request.fields
-        if not is_conditional(fields):
-            return self.whole
+        said = weights(fields)
         chosen = self.identity
+        if said is not None and (coding := preferred(said, self.encoded)) is not None:
+            chosen = self.encoded[coding]
+        if not is_conditional(fields):
+            return chosen.whole
         match evaluate(fields, chosen.etag, self.modified):
             case Verdict.FAILED:
-                return Reply(status=412, fields=_validating(chosen), content=b"")
+                return chosen.precondition_failed()
             case Verdict.NOT_MODIFIED:
-                return Reply(status=304, fields=_validating(chosen), content=b"")
-        wanted = fields.get(b"range")
+                return chosen.not_modified(chosen.etag)
+        if said is not None and (etag := self._held(fields, said)) is not None:
+            return chosen.not_modified(etag)
         # Ranges are defined for GET alone (RFC 9110 section 14.2).
-        if (
-            wanted is None
-            or request.method != b"GET"
-            or not range_applies(fields, chosen.etag, self.modified)
-        ):
-            return self.whole
+        if request.method == b"GET" and (wanted := fields.get(b"range")) is not None:
+            return self._ranges(chosen, wanted, fields)
+        return chosen.whole
+
+    def _held(self, fields: Fields, said: Weights) -> bytes | None:
+        """Return the tag of a representation that the client has and takes, though not the chosen.
+
+        It may have come before another coding was ready, or from a process that ended: then the
+        content is the same, and what a client has and takes is the best choice for it. A coding
+        that it does not take is none, even if it is in some cache on the way.
+        """
+        if b"if-none-match" not in fields:
+            return None
+        listed = fields.all(b"if-none-match")
+        tags = {IDENTITY: self.identity.etag}
+        if self.lacking or self.encoded:
+            tags |= {coding: tag_of(self.identity.etag, coding) for coding in CODINGS}
+        for coding, etag in tags.items():
+            if accepts(said, coding) and lists_tag(listed, etag, weakly=True):
+                return etag
+        return None
+
+    def _ranges(self, chosen: Representation, wanted: bytes, fields: Fields) -> Reply | File:
+        # A date can't tell codings apart (RFC 9110 section 13.1.5).
+        modified = self.modified if chosen is self.identity else None
+        if not range_applies(fields, chosen.etag, modified):
+            return chosen.whole
         try:
-            part = parse_range(wanted, chosen.size)
+            parts = parse_ranges(wanted, chosen.size)
         except Unsatisfiable:
-            outside = (b"Content-Range", b"bytes */%d" % chosen.size)
-            return Reply(status=416, fields=[*_validating(chosen), outside], content=b"")
-        return self.whole if part is None else self._part(chosen, part)
-
-    def _part(self, chosen: Representation, part: Slice) -> Reply | File:
-        fields = [*chosen.fields, (b"Content-Range", part.content_range(chosen.size))]
-        if chosen.content is None:
-            return File(
-                status=206, fields=fields, path=self.path, offset=part.offset, length=part.length
-            )
-        content = chosen.content[part.offset : part.offset + part.length]
-        return Reply(status=206, fields=fields, content=content)
+            return chosen.out_of_range()
+        return chosen.whole if parts is None else chosen.partial(parts)
 
 
-def read_entity(path: Path, name: str, keep_up_to: int) -> Entity:
-    """Read the file at `path`, which is served under `name`, in one state of it.
+def read_entity(path: Path, key: str, keep_up_to: int) -> Entity:
+    """Read the file at `path`, which was looked up by `key`, in one state of it.
 
-    Its content is kept up to `keep_up_to` bytes. Raises `FileChanged` if the file changes while it
-    is read, and `OSError`.
+    The type is that of the key's extension. The content is kept up to `keep_up_to` bytes. Raises
+    `FileChanged` if the file changes while it is read, and `OSError`.
     """
     # A named pipe that takes the file's place must not block the process.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -130,40 +164,27 @@ def read_entity(path: Path, name: str, keep_up_to: int) -> Entity:
                 raise FileChanged
     finally:
         os.close(descriptor)
-    return _entity(path, name, status, content)
+    return _entity(path, key, status, content)
 
 
-def _entity(path: Path, name: str, status: os.stat_result, content: bytes | None) -> Entity:
-    if content is None:
-        etag = b'"%x-%x-%x"' % (status.st_size, status.st_mtime_ns, status.st_ino)
-    else:
-        etag = b'"%s"' % hashlib.sha256(content).hexdigest()[:32].encode()
+def _entity(path: Path, key: str, status: os.stat_result, content: bytes | None) -> Entity:
+    kind = content_type(key)
     # Never later than the answer itself (RFC 9110 section 8.8.2.1).
     modified = min(status.st_mtime_ns // 1_000_000_000, int(time.time()))
-    fields: list[Field] = [
-        (b"Content-Type", content_type(name)),
-        (b"ETag", etag),
-        (b"Last-Modified", formatdate(modified, usegmt=True).encode()),
-        (b"Accept-Ranges", b"bytes"),
-        # The names of the client's files hold no hash: a copy is good after asking, never before.
-        (b"Cache-Control", b"no-cache"),
-        (b"Vary", b"Accept-Encoding"),
-        (b"X-Content-Type-Options", b"nosniff"),
-    ]
-    size = status.st_size
-    whole: Reply | File
+    lacking: tuple[bytes, ...] = ()
     if content is None:
-        whole = File(status=200, fields=fields, path=path, offset=0, length=size)
+        etag = b'"%x-%x-%x"' % (status.st_size, status.st_mtime_ns, status.st_ino)
+        identity = on_disk(path, status.st_size, kind, etag, modified)
     else:
-        whole = Reply(status=200, fields=fields, content=content)
+        etag = b'"%s"' % hashlib.sha256(content).hexdigest()[:32].encode()
+        identity = in_memory(content, kind, etag, modified)
+        if len(content) >= LEAST and shrinks(kind):
+            lacking = CODINGS
     return Entity(
+        key=key,
         path=path,
         stamp=stamp_of(status),
         modified=modified,
-        identity=Representation(etag=etag, fields=fields, size=size, content=content),
-        whole=whole,
+        identity=identity,
+        lacking=lacking,
     )
-
-
-def _validating(chosen: Representation) -> list[Field]:
-    return [field for field in chosen.fields if field[0] in _VALIDATING]

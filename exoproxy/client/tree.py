@@ -3,8 +3,10 @@
 `Tree.answer` resolves a path as nginx's `try_files $uri $uri/ /index.html` does, with one
 difference: what ends in an asset's extension is never answered with a page. Each request asks the
 file system anew, so that edits, and a release that takes another's place, are live with the next
-request; what was read before is kept as long as the file is in the same state. What is not here:
-which names a path can mean (`client.paths`), conditions and ranges (`client.entity`).
+request; what was read before is kept as long as the file is in the same state. Encoded forms are
+made in a thread for the first client that could use them, and join what is kept. What is not here:
+which names a path can mean (`client.paths`), the choice among forms, conditions and ranges
+(`client.entity`).
 
 Called by the main site's `decide`. It reads small files on the event loop: they come from the page
 cache, once after each edit.
@@ -18,15 +20,17 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from exoproxy.client.encoding import Encoding
 from exoproxy.client.entity import Entity, FileChanged, read_entity, stamp_of
 from exoproxy.client.paths import INDEX, file_name, is_asset
-from exoproxy.errors import MethodNotAllowed, NotFound, Overloaded
+from exoproxy.errors import MethodNotAllowed, NotFound, NotInstalled, Overloaded
 from exoproxy.proxy.decision import File, Reply
 from exoproxy.wire.head import RequestHead
 from exoproxy.wire.target import Target
 
 KEEP_UP_TO: Final = 1024 * 1024
-# The client has 45 files and 1.7 MB; this holds several releases and a folder of pictures.
+# The client has 45 files and 1.7 MB, its encoded forms 0.9 MB: this holds several releases and a
+# folder of pictures.
 CAPACITY: Final = 64 * 1024 * 1024
 MOST_ENTITIES: Final = 4096
 
@@ -35,14 +39,15 @@ MOST_ENTITIES: Final = 4096
 _TICK_NS: Final = 20_000_000
 _TRIES: Final = 5
 
-_INSTALL: Final = "Put the built Exosphere client there"
+_INSTALL: Final = "Install the Exosphere client with `exoproxy client install SOURCE`"
 
 
 class Tree:
     """The files below `root`, and below `overrides`, which win.
 
     `root` may be a link that is switched at any time. Files up to `keep_up_to` bytes are kept in
-    memory, `capacity` bytes of them in all; the least recently used go first.
+    memory with their encoded forms, `capacity` bytes of all in all; the least recently used go
+    first.
     """
 
     def __init__(
@@ -59,15 +64,22 @@ class Tree:
         self._capacity = capacity
         self._kept: OrderedDict[str, Entity] = OrderedDict()
         self._weight = 0
+        self._encoding = Encoding()
+
+    def close(self) -> None:
+        """Make no more encoded forms, and wait until that has ended."""
+        self._encoding.close()
 
     def answer(self, request: RequestHead) -> Reply | File:
         """Return the answer to a request for a file.
 
         Raises `MethodNotAllowed` for other methods than GET and HEAD, `NotFound` for a path that
-        can't or must not be served, and `Overloaded` while the file is being rewritten.
+        can't or must not be served, `NotInstalled` where a page is asked for and there is no
+        index.html, and `Overloaded` while the file is being rewritten.
         """
         if request.method not in (b"GET", b"HEAD"):
             raise MethodNotAllowed("Files are served to GET and HEAD alone.", allow="GET, HEAD")
+        self._collect()
         target = request.target
         name = file_name(target.path)
         entity = self._look_up(name)
@@ -78,10 +90,9 @@ class Tree:
                 raise NotFound("There is no such file in the client.")
             entity = self._look_up(INDEX)
         if entity is None:
-            raise NotFound(
-                "The Exosphere client is not installed here.",
-                hint="The operator puts the built client into main.client.root.",
-            )
+            raise NotInstalled
+        if entity.lacking and b"accept-encoding" in request.fields:
+            self._encode(entity)
         return entity.answer(request)
 
     def _look_up(self, name: str) -> Entity | None:
@@ -107,7 +118,7 @@ class Tree:
         key = base + name
         for _ in range(_TRIES):
             try:
-                entity = read_entity(self._resolved(base, name), name, self._keep_up_to)
+                entity = read_entity(self._resolved(base, name), key, self._keep_up_to)
             except FileChanged:
                 continue
             except FileNotFoundError:
@@ -120,10 +131,13 @@ class Tree:
                     "The server may not read this file.",
                     hint="Its operator can grant the permission to read it to exoproxy's user.",
                 ) from error
+            # A new release has many an old file.
+            if (earlier := self._kept.get(key)) is not None:
+                entity = entity.with_codings_of(earlier)
             *_, changed = entity.stamp
             self._forget(key)
             if not 0 <= time.time_ns() - changed < _TICK_NS:
-                self._keep(key, entity)
+                self._keep(entity)
             return entity
         raise Overloaded("This file is being rewritten just now; please try again.")
 
@@ -144,8 +158,24 @@ class Tree:
             )
         return Path(resolved)
 
-    def _keep(self, key: str, entity: Entity) -> None:
-        self._kept[key] = entity
+    def _encode(self, entity: Entity) -> None:
+        """Have an entity's encoded forms made, if it is kept, so that they have a place."""
+        if self._kept.get(entity.key) is entity:
+            self._encoding.begin(entity)
+
+    def _collect(self) -> None:
+        """Put encoded forms that were finished meanwhile to what they are made of.
+
+        They are thrown away if that is not kept any more, or the file has another content by now.
+        """
+        while (encoded := self._encoding.finished()) is not None:
+            entity = self._kept.get(encoded.key)
+            if entity is not None and entity.identity.etag == encoded.etag:
+                self._forget(entity.key)
+                self._keep(entity.with_coding(encoded.coding, encoded.content))
+
+    def _keep(self, entity: Entity) -> None:
+        self._kept[entity.key] = entity
         self._weight += entity.weight
         while self._weight > self._capacity or len(self._kept) > MOST_ENTITIES:
             _, oldest = self._kept.popitem(last=False)

@@ -176,6 +176,7 @@ async def _serve(plan: Plan, settings: Settings, ports: _Ports) -> None:
         await stack.enter_async_context(served(instance(), ports.instance))
         log = AccessLog(settings.log)
         stack.callback(log.close)
+        stack.callback(main.close)
         for site, dialer, sockets in ((main, to_cloud, ports.main), (uap, to_instances, ports.uap)):
             server = Server(site, dialer, limits, log.request)
             stack.push_async_callback(server.close)

@@ -4,7 +4,7 @@ Asked by `proxy.compress` for answers that are encoded on their way through, and
 for files whose encoded forms are at hand.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
@@ -40,7 +40,7 @@ def accepts(said: Weights, coding: bytes) -> bool:
     return said.get(coding, unnamed) > 0
 
 
-def preferred(said: Weights, offered: Sequence[bytes]) -> bytes | None:
+def preferred(said: Weights, offered: Iterable[bytes]) -> bytes | None:
     """Return the coding of those offered that the client likes best, None for none of them.
 
     Of codings that it likes equally well, the first one offered wins, and all of them win over

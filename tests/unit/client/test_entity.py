@@ -1,4 +1,4 @@
-"""One file's answers: fields, conditions, ranges, kept and from disk."""
+"""One file's answers: fields, conditions, ranges and codings, kept and from disk."""
 
 import os
 import threading
@@ -139,7 +139,7 @@ def test_range_outside(kept: Entity) -> None:
     [
         (b"HEAD", [(b"Range", b"bytes=3-5")]),
         (b"HEAD", [(b"Range", b"bytes=10-")]),
-        (b"GET", [(b"Range", b"bytes=0-1,3-5")]),
+        (b"HEAD", [(b"Range", b"bytes=0-0,-1")]),
         (b"GET", [(b"Range", b"nonsense")]),
         (b"GET", [(b"Range", b"bytes=3-5"), (b"If-Range", b'"other"')]),
         (b"GET", [(b"Range", b"bytes=10-"), (b"If-Range", b'"other"')]),
@@ -150,7 +150,7 @@ def test_range_outside(kept: Entity) -> None:
 )
 def test_whole(kept: Entity, method: bytes, pairs: list[Field]) -> None:
     """Where no condition stops it and no range counts, the prepared answer is sent."""
-    assert kept.answer(request(*pairs, method=method)) is kept.whole
+    assert kept.answer(request(*pairs, method=method)) is kept.identity.whole
 
 
 def test_not_modified_wins_over_range(kept: Entity) -> None:
@@ -189,3 +189,283 @@ def test_shrinking_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "read", lambda descriptor, size: CONTENT[:5])
     with pytest.raises(FileChanged):
         read_entity(path, "elm-web.js", 10)
+
+
+SCRIPT = b"".join(b"var a%d = f(%d);\n" % (n, n * n) for n in range(200))
+# The bytes of a coding don't matter here, only their number.
+BROTLI, ZSTD, GZIP = b"b" * 500, b"z" * 600, b"g" * 700
+
+
+@pytest.fixture
+def script(path: Path) -> Entity:
+    """Return a file whose codings are to come."""
+    path.write_bytes(SCRIPT)
+    os.utime(path, ns=(MODIFIED_NS, MODIFIED_NS))
+    return read_entity(path, "elm-web.js", 10_000)
+
+
+@pytest.fixture
+def coded(script: Entity) -> Entity:
+    """Return a file with all three codings."""
+    for coding, content in ((b"gzip", GZIP), (b"zstd", ZSTD), (b"br", BROTLI)):
+        script = script.with_coding(coding, content)
+    return script
+
+
+def asking(accept: bytes, *pairs: Field, method: bytes = b"GET") -> RequestHead:
+    return request((b"Accept-Encoding", accept), *pairs, method=method)
+
+
+def field(decision: Reply | File, name: bytes) -> bytes | None:
+    return dict(decision.fields).get(name)
+
+
+def tag(entity: Entity, coding: bytes) -> bytes:
+    return entity.encoded[coding].etag
+
+
+class TestCodings:
+    """The encoded forms of a file, and who gets which."""
+
+    @pytest.mark.parametrize(
+        ("accept", "content"),
+        [
+            (b"gzip, deflate, br, zstd", BROTLI),
+            (b"gzip, deflate, zstd", ZSTD),
+            (b"gzip, deflate", GZIP),
+            (b"deflate", SCRIPT),
+            (b"br;q=0, zstd;q=0.1, gzip;q=0.2", GZIP),
+            (b"br;q=0.5, identity", SCRIPT),
+            (b"*", BROTLI),
+            (b"*, br;q=0", ZSTD),
+            (b"*;q=0", SCRIPT),
+            (b"identity;q=0", SCRIPT),
+            (b"", SCRIPT),
+        ],
+    )
+    def test_choice(self, coded: Entity, accept: bytes, content: bytes) -> None:
+        """The client's weights decide; the smallest wins among equals; some answer there is."""
+        reply = coded.answer(asking(accept))
+
+        assert isinstance(reply, Reply)
+        assert reply.content == content
+
+    def test_fields(self, coded: Entity) -> None:
+        """A coding is named, has a strong tag of its own, and leaves the other fields alone."""
+        reply = coded.answer(asking(b"br"))
+        etag = tag(coded, b"br")
+
+        assert reply.fields == [*fields_of(etag), (b"Content-Encoding", b"br")]
+        assert etag.startswith(coded.identity.etag[:-1] + b"-br-")
+        assert etag.endswith(b'"')
+        assert len({coded.identity.etag, *(tag(coded, each) for each in coded.encoded)}) == 4
+
+    def test_smallest_wins_whichever_it_is(self, script: Entity) -> None:
+        """A file that gzip makes smallest is sent in gzip."""
+        entity = script.with_coding(b"gzip", b"g").with_coding(b"br", b"bb")
+
+        assert field(entity.answer(asking(b"br, gzip")), b"Content-Encoding") == b"gzip"
+
+    def test_one_that_saves_nothing_is_not_kept(self, script: Entity) -> None:
+        """A form as long as the content itself is dropped, and not made again."""
+        entity = script.with_coding(b"gzip", b"g" * len(SCRIPT))
+
+        assert entity.encoded == {}
+        assert entity.lacking == (b"zstd", b"br")
+        assert entity.weight == len(SCRIPT)
+
+    def test_weight(self, coded: Entity) -> None:
+        """All forms count."""
+        assert coded.weight == len(SCRIPT) + 500 + 600 + 700
+
+    @pytest.mark.parametrize(
+        ("name", "size", "expected"),
+        [
+            ("a.js", 256, True),
+            ("a.js", 255, False),
+            ("a.ico", 256, True),
+            ("a.html", 10_000, True),
+            ("a.html", 10_001, False),
+            ("a.woff2", 256, False),
+            ("a.png", 256, False),
+            ("a.bin", 256, False),
+        ],
+    )
+    def test_what_is_worth_it(self, path: Path, name: str, size: int, expected: bool) -> None:
+        """Types that shrink, from a size on, as far as they are kept in memory."""
+        path.write_bytes(b"x" * size)
+
+        assert bool(read_entity(path, name, 10_000).lacking) is expected
+
+    def test_head(self, coded: Entity) -> None:
+        """HEAD gets the fields of the same coding."""
+        head = coded.answer(asking(b"br", method=b"HEAD"))
+
+        assert head is coded.answer(asking(b"br"))
+
+    @pytest.mark.parametrize("coding", [b"br", b"zstd", b"gzip"])
+    def test_not_modified(self, coded: Entity, coding: bytes) -> None:
+        """A client that has the coding it would get is told so, under the coding's tag."""
+        etag = tag(coded, coding)
+        reply = coded.answer(asking(coding, (b"If-None-Match", b'"x", W/' + etag)))
+
+        assert (reply.status, field(reply, b"ETag")) == (304, etag)
+        assert field(reply, b"Vary") == b"Accept-Encoding"
+        assert field(reply, b"Content-Encoding") is None
+
+    def test_other_form_that_the_client_has(self, coded: Entity) -> None:
+        """What came before the best coding was ready is still good: nothing is sent again."""
+        for etag in (coded.identity.etag, tag(coded, b"gzip")):
+            reply = coded.answer(asking(b"gzip, br", (b"If-None-Match", etag)))
+
+            assert (reply.status, field(reply, b"ETag")) == (304, etag)
+
+    def test_coding_that_is_not_ready_again(self, script: Entity, coded: Entity) -> None:
+        """A coding of the same content, fetched before a restart, needs not be made to be known."""
+        etag = tag(coded, b"br")
+        reply = script.answer(asking(b"gzip, br", (b"If-None-Match", etag)))
+
+        assert (reply.status, field(reply, b"ETag")) == (304, etag)
+
+    @pytest.mark.parametrize("accept", [b"gzip", b"", b"br;q=0, gzip"])
+    def test_form_that_the_client_does_not_take(self, coded: Entity, accept: bytes) -> None:
+        """A cache that asks for a client without Brotli must not be sent to its Brotli copy."""
+        reply = coded.answer(asking(accept, (b"If-None-Match", tag(coded, b"br"))))
+
+        assert reply.status == 200
+        assert field(reply, b"Content-Encoding") != b"br"
+
+    def test_client_that_says_nothing(self, coded: Entity) -> None:
+        """Without an Accept-Encoding there is one form, and one tag."""
+        reply = coded.answer(request((b"If-None-Match", tag(coded, b"br"))))
+
+        assert reply == coded.identity.whole
+
+    def test_tag_of_other_content(self, coded: Entity) -> None:
+        """A tag of an earlier content is none of ours, whatever its coding."""
+        etag = tag(coded, b"br").replace(coded.identity.etag[1:9], b"00000000")
+
+        assert coded.answer(asking(b"br", (b"If-None-Match", etag))).status == 200
+
+    def test_range_is_of_the_encoded_bytes(self, coded: Entity) -> None:
+        """A range counts in the coding's bytes, and the size is the coding's."""
+        pairs = [(b"Range", b"bytes=490-"), (b"If-Range", tag(coded, b"br"))]
+        reply = coded.answer(asking(b"br", *pairs))
+
+        assert reply == Reply(
+            status=206,
+            fields=[
+                *coded.encoded[b"br"].whole.fields,
+                (b"Content-Range", b"bytes 490-499/500"),
+            ],
+            content=BROTLI[490:],
+        )
+
+    def test_range_outside_of_the_encoded_bytes(self, coded: Entity) -> None:
+        """What lies within the content may lie outside its coding."""
+        reply = coded.answer(asking(b"br", (b"Range", b"bytes=500-")))
+
+        assert reply.status == 416
+        assert field(reply, b"Content-Range") == b"bytes */500"
+        assert field(reply, b"ETag") == tag(coded, b"br")
+
+    @pytest.mark.parametrize("other", ["identity", "gzip", "date"])
+    def test_if_range_of_another_form(self, coded: Entity, other: str) -> None:
+        """A part of one form is no use with a part of another; a date can't tell them apart."""
+        forms = {
+            "identity": coded.identity.etag,
+            "gzip": tag(coded, b"gzip"),
+            "date": MODIFIED,
+        }
+        pairs = [(b"Range", b"bytes=9-19"), (b"If-Range", forms[other])]
+
+        assert coded.answer(asking(b"br", *pairs)) is coded.encoded[b"br"].whole
+
+    def test_if_range_with_the_date(self, coded: Entity) -> None:
+        """For the content itself, the exact date will do."""
+        pairs = [(b"Range", b"bytes=9-19"), (b"If-Range", MODIFIED)]
+
+        assert coded.answer(request(*pairs)).status == 206
+
+    def test_if_match(self, coded: Entity) -> None:
+        """If-Match compares with the form that would be sent."""
+        pair = (b"If-Match", tag(coded, b"br"))
+
+        assert coded.answer(asking(b"br", pair)).status == 200
+        assert coded.answer(asking(b"gzip", pair)).status == 412
+
+    def test_codings_outlive_a_rewrite_with_the_same_content(
+        self, coded: Entity, path: Path
+    ) -> None:
+        """A release that holds an old file keeps its codings, under the new date."""
+        os.utime(path, ns=(0, 0))
+        entity = read_entity(path, "elm-web.js", 10_000).with_codings_of(coded)
+        reply = entity.answer(asking(b"br"))
+
+        assert isinstance(reply, Reply)
+        assert reply.content == BROTLI
+        assert field(reply, b"Last-Modified") == b"Thu, 01 Jan 1970 00:00:00 GMT"
+        assert entity.lacking == ()
+
+    def test_codings_of_other_content_are_not_taken(self, coded: Entity, path: Path) -> None:
+        """A file with another content begins anew."""
+        path.write_bytes(SCRIPT + b"//")
+        entity = read_entity(path, "elm-web.js", 10_000).with_codings_of(coded)
+
+        assert entity.encoded == {}
+        assert entity.lacking == (b"gzip", b"zstd", b"br")
+
+
+class TestSeveralRanges:
+    """Parts of a file in one answer."""
+
+    WANTED = (b"Range", b"bytes=0-9,-10")
+
+    def test_kept_file(self, script: Entity) -> None:
+        """Each part says where it belongs; the answer as a whole has no Content-Range."""
+        reply = script.answer(request(self.WANTED))
+        boundary = script.identity.etag.strip(b'"')
+
+        assert isinstance(reply, Reply)
+        assert reply.status == 206
+        assert reply.fields == [
+            (b"Content-Type", b"multipart/byteranges; boundary=" + boundary),
+            *fields_of(script.identity.etag)[1:],
+        ]
+        assert reply.content == (
+            b"--%b\r\nContent-Type: application/javascript; charset=utf-8\r\n"
+            b"Content-Range: bytes 0-9/%d\r\n\r\n%b\r\n"
+            b"--%b\r\nContent-Type: application/javascript; charset=utf-8\r\n"
+            b"Content-Range: bytes %d-%d/%d\r\n\r\n%b\r\n--%b--\r\n"
+        ) % (
+            boundary,
+            len(SCRIPT),
+            SCRIPT[:10],
+            boundary,
+            len(SCRIPT) - 10,
+            len(SCRIPT) - 1,
+            len(SCRIPT),
+            SCRIPT[-10:],
+            boundary,
+        )
+
+    def test_coding_is_sent_whole(self, coded: Entity) -> None:
+        """Several parts of an encoded form are answered with all of it."""
+        wanted = (b"Range", b"bytes=0-9,-10")
+
+        assert coded.answer(asking(b"br", wanted)) is coded.encoded[b"br"].whole
+
+    def test_large_file_is_sent_whole(self, path: Path) -> None:
+        """Several parts of a file on disk are answered with all of it."""
+        path.write_bytes(SCRIPT)
+        entity = read_entity(path, "elm-web.js", 9)
+
+        assert entity.answer(request(self.WANTED)) is entity.identity.whole
+
+
+def test_page_has_security_fields(path: Path) -> None:
+    """A page is not shown within other sites' pages, and tells them no paths."""
+    page = dict(read_entity(path, "index.html", 10).answer(request()).fields)
+
+    assert page[b"Content-Security-Policy"] == b"frame-ancestors 'self'"
+    assert page[b"Referrer-Policy"] == b"strict-origin-when-cross-origin"
