@@ -38,6 +38,7 @@ def scenarios(fronts: Fronts) -> list[Scenario]:
     small, large = "/proxy/small.json", "/proxy/servers.json"
     return [
         Scenario(name="static, 2 KB", mode="main", path="/index.html"),
+        Scenario(name="static script, gzip", mode="main", path="/elm-web.js", fields=gzip),
         Scenario(name="CCP, 2 KB JSON", mode="main", path=small, fields=cloud),
         Scenario(name="CCP, 23 KB JSON, gzip", mode="main", path=large, fields=cloud + gzip),
         Scenario(name="UAP, 2 KB, plain upstream", mode="uap", path="/small.json", fields=plain),
@@ -66,12 +67,17 @@ def cpu_per_request(front: Front, scenario: Scenario, seconds: int) -> float:
     return used / int(count[1]) * 1e6
 
 
-def measure(fronts: Fronts, rounds: int, seconds: int) -> None:
-    """Print a line per scenario: median CPU per request of each front, and the ratio."""
+def measure(fronts: Fronts, rounds: int, seconds: int, only: str) -> None:
+    """Print a line per scenario: median CPU per request of each front, and the ratio.
+
+    Scenarios whose names don't hold `only` are left out.
+    """
     names = [front.name for front in fronts.all]
     print(f"| scenario | {' | '.join(names)} | ratio |")
     print(f"| --- |{' ---: |' * len(names)} ---: |")
     for scenario in scenarios(fronts):
+        if only not in scenario.name:
+            continue
         samples: dict[str, list[float]] = {name: [] for name in names}
         for _ in range(rounds):
             for front in fronts.all:
@@ -86,6 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="turns of each front (5)")
     parser.add_argument("--seconds", type=int, default=2, help="length of a turn (2)")
+    parser.add_argument("--only", default="", help="part of the names of scenarios to run (all)")
     chosen = parser.parse_args(arguments)
     for program in ("wrk", "nginx"):
         if shutil.which(program, path="/usr/sbin:/usr/bin:/usr/local/bin:/bin") is None:
@@ -95,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Path(folder).chmod(0o755)
         fronts = Fronts(Path(folder))
         try:
-            measure(fronts, chosen.rounds, chosen.seconds)
+            measure(fronts, chosen.rounds, chosen.seconds, chosen.only)
         finally:
             fronts.close()
     return 0

@@ -6,6 +6,7 @@ that serves files from memory on 127.0.0.2. Everything lives in one temporary fo
 
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -30,7 +31,7 @@ events {{ worker_connections 4096; }}
 http {{
   client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
   uwsgi_temp_path {folder}; scgi_temp_path {folder};
-  types {{ application/json json; text/html html; }}
+  types {{ application/json json; application/javascript js; text/html html; }}
   ssl_certificate {cert}; ssl_certificate_key {cert};
   sendfile on; tcp_nopush on; keepalive_requests 1000000;
 {servers}
@@ -45,7 +46,7 @@ UPSTREAM = """\
 # The roles of the deployment that exoproxy replaces: what its configuration does, not its text.
 DEPLOYED = """\
   access_log {folder}/nginx-access.log;
-  gzip on; gzip_types application/json;
+  gzip on; gzip_types application/json application/javascript;
   server {{
     listen 127.0.0.1:{main} ssl; root {files};
     location / {{ try_files $uri $uri/ /index.html; }}
@@ -207,8 +208,18 @@ def _write_files(folder: Path) -> Path:
     (folder / "small.json").write_text(text[:2048], encoding="ascii")
     (folder / "servers.json").write_text(text[:23_000], encoding="ascii")
     (folder / "index.html").write_text(f"<!doctype html>{'x' * 2000}", encoding="ascii")
+    (folder / "elm-web.js").write_text(_script(665_093), encoding="ascii")
     (folder / "16m.bin").write_bytes(os.urandom(1024) * 16 * 1024)
     return folder
+
+
+def _script(size: int) -> str:
+    """Return the same script each time; it shrinks as the client's own does."""
+    source = random.Random(size)  # noqa: S311 - the same words each time are what is wanted
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = ["".join(source.choices(letters, k=source.randint(2, 9))) for _ in range(4000)]
+    lines = ("A2({},{{a:{}}});".format(*source.choices(words, k=2)) for _ in range(size // 10))
+    return "".join(lines)[:size]
 
 
 def _certificate(folder: Path) -> Path:
