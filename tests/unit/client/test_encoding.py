@@ -154,6 +154,24 @@ def test_edit_takes_the_place_of_what_waits(encoding: Encoding, entity: Make, ga
     assert {content for content, _ in gate.made} == {b"f", b"g"}
 
 
+def test_old_work_that_is_collected_late(encoding: Encoding, entity: Make, gate: Gate) -> None:
+    """What comes back of an older state does not make the newer one forgotten."""
+    encoding.begin(entity("a", "a"))
+    encoding.wait()
+    gate.open.clear()
+    gate.entered.clear()
+    later = entity("a", "A")
+    encoding.begin(later)
+    assert gate.entered.wait(SOON)
+    while encoding.finished() is not None:
+        pass
+    encoding.begin(later)
+    gate.open.set()
+    encoding.wait()
+
+    assert [coding for content, coding in gate.made if content == b"A"] == [b"gzip", b"zstd", b"br"]
+
+
 def test_queue_is_bounded(
     encoding: Encoding, entity: Make, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:

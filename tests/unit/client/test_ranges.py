@@ -115,6 +115,7 @@ def spans(value: bytes, size: int = 10_000) -> list[tuple[int, int]] | None:
         (b"bytes=0-99,261-299", [(0, 100), (261, 300)]),
         # Where its first range was asked for.
         (b"bytes=5000-5009,0-9,5005-5019", [(5000, 5020), (0, 10)]),
+        (b"bytes=5005-5019,0-9,5000-5009", [(5000, 5020), (0, 10)]),
         # All of it, in one way or another.
         (b"bytes=0-,0-,0-", [(0, 10_000)]),
         (b"bytes=0-4899,5100-", None),

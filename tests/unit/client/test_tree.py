@@ -1,6 +1,7 @@
 """The document root on a real file system: resolution, liveness, confinement, memory."""
 
 import os
+import threading
 import time
 import tomllib
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 import brotli  # type: ignore[import-untyped] # without annotations; nobody publishes any
 import pytest
 
+from exoproxy.client import encoding
 from exoproxy.client import tree as tree_module
 from exoproxy.client.tree import Tree, check_root
 from exoproxy.errors import MethodNotAllowed, NotFound, NotInstalled, Overloaded
@@ -365,6 +367,24 @@ class TestCodings:
         reply = tree.answer(request("/elm-web.js", accept=b"br"))
         assert isinstance(reply, Reply)
         assert brotli.decompress(reply.content) == script(3000)
+
+    def test_old_content_that_is_finished_late(
+        self, root: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The new content was read while the old one was being encoded, and nothing is mixed."""
+        read = threading.Event()
+
+        def encode(content: bytes, coding: bytes, wanted: object) -> bytes:
+            assert read.wait(10)
+            return b"of the old content"
+
+        monkeypatch.setattr(encoding, "encode", encode)
+        tree.answer(request("/elm-web.js", accept=b"br"))
+        put(root / "elm-web.js", script(3000))
+        get(tree, "/elm-web.js")
+        read.set()
+
+        assert self.coding(tree) is None
 
     def test_rewrite_of_the_same_content(self, root: Path, tree: Tree) -> None:
         """A file that only got a new date keeps its encoded forms, those on their way too."""
