@@ -1,6 +1,7 @@
 """What the main host decides: files, the Cloud CORS Proxy, CORS, and what stays here."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -655,6 +656,21 @@ def test_files_stay_in_their_root(site: MainSite, target: str, status: int) -> N
         found = 404
 
     assert found == status
+
+
+def test_end_of_what_works_beside(root: Path) -> None:
+    """A site that was closed encodes no file, and answers all the same."""
+    script = root / "elm-web.js"
+    script.write_bytes(b"var a;" * 100)
+    os.utime(script, (1_700_000_000, 1_700_000_000))
+    site = site_of(root)
+    site.close()
+    for _ in range(2):
+        answer = decide(site, "GET /elm-web.js", "Accept-Encoding: br")
+        assert isinstance(answer, Reply)
+        assert answer.content == script.read_bytes()
+
+    assert "exoproxy-encoding" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_a_refusal_is_a_new_error_each_time(site: MainSite) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from exoproxy import service
-from exoproxy.service import serve_uap
+from exoproxy.certs.context import CertificateProblem
+from exoproxy.main import MainSite
+from exoproxy.service import serve_main, serve_uap
 from exoproxy.settings.acme import Acme, Dns
 from exoproxy.settings.limits import Limits
 from exoproxy.settings.model import Settings
@@ -48,6 +50,23 @@ def test_a_service_that_can_not_start_says_why(
     assert out == ""
     assert err.startswith("exoproxy: ")
     assert expected in err
+
+
+def test_nothing_works_on_after_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However it ends, the main host's site is closed: its files are encoded beside the loop."""
+    closed: list[MainSite] = []
+
+    def fail(*_: object) -> int:
+        raise CertificateProblem("on the way")
+
+    monkeypatch.setattr(service, "configure", lambda _: None)
+    monkeypatch.setattr(service, "_run", fail)
+    monkeypatch.setattr(MainSite, "close", lambda site: closed.append(site))
+    main = {"hostname": "my.example.org", "listen": ["127.0.0.1:443"], "proxy": None}
+    with pytest.raises(CertificateProblem):
+        serve_main(Settings.model_validate({"main": main}), CONFIG)
+
+    assert len(closed) == 1
 
 
 def test_a_port_in_use_is_told(
