@@ -1,14 +1,14 @@
 """The encoded forms of a file: which there are, and how each is made. Pure functions of values.
 
 Made once for a state of a file and sent many times, they are worth the best level. Measured with a
-script of 665 KB (seconds on one core, size of the result):
+script of 665 KB as `tests/scripts.py` makes it (CPU seconds, size of the result):
 
     ================  ======  ========
-    gzip, zlib 9      0.25 s  279.6 KB
-    gzip, ISA-L 3     0.03 s  298.7 KB
-    zstd 19           0.45 s  214.9 KB
-    Brotli 11         3.2 s   211.5 KB
-    Brotli 10         1.1 s   216.1 KB
+    gzip, ISA-L 3     0.01 s  301.9 KB
+    gzip, zlib 9      0.10 s  293.3 KB
+    zstd 19           0.31 s  223.4 KB
+    Brotli 10         0.89 s  225.1 KB
+    Brotli 11         1.70 s  220.0 KB
     ================  ======  ========
 
 zstd's higher levels differ from 19 by a window above 8 MiB, which browsers refuse (RFC 9659).
