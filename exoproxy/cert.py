@@ -7,14 +7,11 @@ internet. A person starts it, or the keeper of a serving process does. Called by
 
 import logging
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 from exoproxy.certs.attempt import Attempt, Outcome, When
@@ -22,6 +19,7 @@ from exoproxy.certs.certbot import takeover
 from exoproxy.certs.problem import IssuanceProblem
 from exoproxy.certs.wanted import Wanted, store_of, wanted
 from exoproxy.ops.log import configure, printable
+from exoproxy.ops.stopping import Stopped, stoppable
 from exoproxy.settings.model import Settings
 
 logger: Final = logging.getLogger("exoproxy")
@@ -32,17 +30,6 @@ Say = Callable[[str], None]
 _NICENESS: Final = 10
 # Seconds for another process to let go of the store.
 _PATIENCE: Final = 60.0
-# What ends a service, and what comes when an operator's connection breaks.
-_STOPS: Final = (signal.SIGTERM, signal.SIGHUP)
-
-
-class Stopped(BaseException):
-    """A signal came. No `Exception`, so that no library takes it for a failed request."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.code = 128 + number
-        """The shell's code for a process that the signal has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +111,7 @@ def _run(
     code = 0
     for each in asked:
         try:
-            with _stoppable():
+            with stoppable():
                 code = max(code, _attempt(settings, each, run, voice))
         except Stopped as stopped:
             voice.say(each.name, "Told to stop; the attempt is made again another time")
@@ -169,22 +156,3 @@ def _log_error(name: str, sentence: str) -> None:
 
 _TO_A_PERSON: Final = Voice(say=_print, complain=_print)
 _TO_THE_LOG: Final = Voice(say=_log, complain=_log_error)
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Let the first signal raise `Stopped`, wherever it arrives, and later ones do nothing."""
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        for each in _STOPS:
-            signal.signal(each, signal.SIG_IGN)
-        raise Stopped(number)
-
-    # What nohup has switched off stays so.
-    heard = [each for each in _STOPS if signal.getsignal(each) != signal.SIG_IGN]
-    before = {each: signal.signal(each, stop) for each in heard}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
