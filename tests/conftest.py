@@ -18,11 +18,14 @@ from name_servers import port_53_denied
 # Program -> the Debian package that brings it, for the sentence of a skip.
 PACKAGES = {
     "faketime": "faketime",
+    "git": "git",
     "certutil": "libnss3-tools",
     "chromedriver": "chromium-driver",
     "chromium": "chromium",
     "knotd": "knot",
     "nginx": "nginx-light",
+    "node": "nodejs",
+    "npm": "npm",
     "pebble": "pebble",
     "systemd-analyze": "systemd",
     "unbound": "unbound",

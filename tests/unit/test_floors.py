@@ -22,10 +22,10 @@ HOUSE = (
     {"proxy"},
     # What gives the engine files, pages and contexts, and what observes it.
     {"client", "pages", "certs", "ops"},
-    {"main", "uap", "redirect"},
+    {"main", "uap", "redirect", "releases"},
     {"sites", "server"},
     {"service", "explain"},
-    {"demo", "check", "live", "cert"},
+    {"demo", "check", "live", "cert", "installing"},
     {"cli"},
     {"__main__"},
 )
