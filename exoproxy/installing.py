@@ -4,6 +4,7 @@ Progress and sentences go to stderr, the name of the release or the table to std
 `cli`.
 """
 
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -51,6 +52,12 @@ def update_client(client: Client, ref: str | None, builder: str | None) -> int:
             builder=Builder(builder or origin.builder or Builder.NPM),
             overrides=client.overrides,
         )
+        if source.text.startswith(("/", "file:")) and _is_anothers(shelf):
+            raise ReleaseProblem(
+                f"The active release is from {source.text}, as a file says that another user may "
+                "write, and root would read whatever stood there: use `exoproxy client install "
+                f"{source.text}` if that is right, or run this as the owner of {shelf.folder}."
+            )
         # A working tree that was edited has the commit that it had before.
         unless = origin.commit if source.kind is Kind.GIT and builder is None else None
         return _installed(install(shelf, installation, say, unless=unless), say)
@@ -123,6 +130,11 @@ def _active(shelf: Shelf) -> Origin:
         "There is no active release of which it is known where it comes from: use `exoproxy client "
         "install SOURCE`."
     )
+
+
+def _is_anothers(shelf: Shelf) -> bool:
+    """Tell whether root looks at what belongs to somebody else."""
+    return os.geteuid() == 0 and shelf.folder.stat().st_uid != 0
 
 
 def _installed(name: str | None, say: "_Progress") -> int:

@@ -1,7 +1,7 @@
 """A client's source, built with npm: this host's, or that of a container.
 
 A build runs whatever its source says, so it is given little: its own folder, a home of its own in
-the scratch folder, the fields of the environment that a network needs, and for root's installations
+the same bench, the fields of the environment that a network needs, and for root's installations
 another user than root, if the state folder has one. A container keeps it from this host's files.
 """
 
@@ -42,9 +42,9 @@ class Builder(StrEnum):
 
 
 def build(
-    tree: Path, scratch: Path, builder: Builder, account: Account | None, tell: Tell
+    tree: Path, bench: Path, builder: Builder, account: Account | None, tell: Tell
 ) -> tuple[tuple[str, ...], frozenset[str] | None]:
-    """Build the source in `tree`, which lies in `scratch`; both may be written by `account`.
+    """Build the source in `tree`, which lies in `bench`; both may be written by `account`.
 
     Returns the folder of the client, as names below `tree`, and what of it is meant (None: all).
     Raises `ReleaseProblem`, with the last lines of a build that failed.
@@ -60,16 +60,16 @@ def build(
             if builder is Builder.DOCKER:
                 _in_container(step, tree, account, tell)
             else:
-                _on_host(step, tree, scratch, account, tell)
+                _on_host(step, tree, bench, account, tell)
         except ProgramFailed as failed:
             raise ReleaseProblem(_sentence(step, failed)) from failed
     return _result(tree, recipe)
 
 
 def _on_host(
-    step: Sequence[str], tree: Path, scratch: Path, account: Account | None, tell: Tell
+    step: Sequence[str], tree: Path, bench: Path, account: Account | None, tell: Tell
 ) -> None:
-    environment = {**_environment(), **_OWN, "HOME": str(scratch / "home")}
+    environment = {**_environment(), **_OWN, "HOME": str(bench / "home")}
     run(
         step,
         folder=tree,

@@ -31,18 +31,18 @@ _SETTINGS: Final = (
 _FOREIGN: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
 
 
-def fetch(source: Source, scratch: Path, tell: Tell) -> tuple[Path, str]:
-    """Put the files of a source's commit into a new folder in `scratch`.
+def fetch(source: Source, bench: Path, tell: Tell) -> tuple[Path, str]:
+    """Put the files of a source's commit into a new folder in `bench`.
 
     Returns that folder and the commit's name in hexadecimal. Raises `ReleaseProblem`.
     """
-    tree = scratch / "tree"
-    store = scratch / "git"
+    tree = bench / "tree"
+    store = bench / "git"
     tree.mkdir()
     inside = (f"--git-dir={store}", f"--work-tree={tree}")
     try:
-        _git(["init", "--quiet", "--template=", "--bare", str(store)], scratch, tell)
-        wanted = _fetch(source, inside, scratch, tell)
+        _git(["init", "--quiet", "--template=", "--bare", str(store)], bench, tell)
+        wanted = _fetch(source, inside, bench, tell)
         [*_, commit] = _git(
             [
                 *inside,
@@ -52,12 +52,12 @@ def fetch(source: Source, scratch: Path, tell: Tell) -> tuple[Path, str]:
                 "--end-of-options",
                 f"{wanted}^{{commit}}",
             ],
-            scratch,
+            bench,
             tell=_silent,
         ) or [""]
         if not _COMMIT.fullmatch(commit):
             raise ProgramFailed("named no commit", ())
-        _git([*inside, "checkout", "--quiet", "--force", "--detach", commit], scratch, tell)
+        _git([*inside, "checkout", "--quiet", "--force", "--detach", commit], bench, tell)
     except ProgramFailed as failed:
         raise ReleaseProblem(_sentence(source, failed)) from failed
     return tree, commit
@@ -77,19 +77,19 @@ def commit_of(checkout: Path) -> str | None:
     return lines[-1] if lines and _COMMIT.fullmatch(lines[-1]) else None
 
 
-def _fetch(source: Source, inside: Sequence[str], scratch: Path, tell: Tell) -> str:
+def _fetch(source: Source, inside: Sequence[str], bench: Path, tell: Tell) -> str:
     """Fetch what is asked for, and return git's name for it here."""
     common = [*inside, "fetch", "--no-tags", "--no-recurse-submodules", "--force"]
     ref = source.ref or "HEAD"
     try:
-        _git([*common, "--depth=1", "--", source.text, ref], scratch, tell)
+        _git([*common, "--depth=1", "--", source.text, ref], bench, tell)
     except ProgramFailed:
         if source.ref is None or not _SHORT_COMMIT.fullmatch(ref):
             raise
     else:
         return "FETCH_HEAD"
     everything = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
-    _git([*common, "--", source.text, *everything], scratch, tell)
+    _git([*common, "--", source.text, *everything], bench, tell)
     return ref
 
 

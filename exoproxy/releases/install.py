@@ -1,7 +1,7 @@
 """From a source to the active release: fetch, build, lay down, check, switch.
 
-All is done in a scratch folder, so that what fails or is stopped changes nothing and leaves
-nothing. Called by the commands `client install` and `client update`.
+All is done in folders of the installation's own, so that what fails or is stopped changes nothing
+and leaves nothing. Called by the commands `client install` and `client update`.
 """
 
 import os
@@ -22,6 +22,7 @@ from exoproxy.releases.process import Account, Tell
 from exoproxy.releases.shelf import Origin, Shelf
 from exoproxy.releases.source import INDEX, Kind, Source
 from exoproxy.releases.verify import check
+from exoproxy.releases.workshop import hand_over, workshop
 
 _NEW: Final = "release"
 _COMMIT_SHOWN: Final = 12
@@ -58,8 +59,8 @@ def install(
     one, and None is returned. Raises `ReleaseProblem` and `OSError`.
     """
     source = installation.source
-    with shelf.installing(tell) as scratch:
-        client = _obtain(installation, scratch, tell, unless)
+    with shelf.installing(tell) as scratch, workshop(shelf.folder) as bench:
+        client = _obtain(installation, bench, _unprivileged(scratch), tell, unless)
         if client is None:
             return None
         bounds = Bounds(f"The client of {source.text}")
@@ -82,34 +83,38 @@ def install(
 
 
 def _obtain(
-    installation: Installation, scratch: Path, tell: Tell, unless: str | None
+    installation: Installation,
+    bench: Path,
+    account: Account | None,
+    tell: Tell,
+    unless: str | None,
 ) -> _Client | None:
+    """Return the client, built by `account` in the folder `bench` if it is source."""
     source = installation.source
     match source.kind:
         case Kind.BUILT:
             return _Client(top=Path(source.text))
         case Kind.ARCHIVE:
             tell(f"Unpacking {source.text}")
-            tree = scratch / "unpacked"
+            tree = bench / "unpacked"
             tree.mkdir()
             unpack(Path(source.text), tree)
             return _Client(top=tree, inner=_single_folder(tree))
         case Kind.TREE:
             tell(f"Copying {source.text}, with edits that are not committed")
-            tree = scratch / "tree"
+            tree = bench / "tree"
             _copy_tree(Path(source.text), tree)
             commit = git.commit_of(Path(source.text))
         case Kind.GIT:
             tell(f"Fetching {source.ref or 'the newest commit'} of {source.text}")
-            tree, commit = git.fetch(source, scratch, tell)
+            tree, commit = git.fetch(source, bench, tell)
             if commit == unless:
                 return None
-    account = _unprivileged(scratch)
-    (scratch / "home").mkdir()
+    (bench / "home").mkdir()
     if account is not None:
-        _give(scratch, account)
-    inner, names = build(tree, scratch, installation.builder, account, tell)
-    return _Client(top=scratch, inner=(tree.name, *inner), names=names, commit=commit, built=True)
+        hand_over(bench, account)
+    inner, names = build(tree, bench, installation.builder, account, tell)
+    return _Client(top=bench, inner=(tree.name, *inner), names=names, commit=commit, built=True)
 
 
 def _single_folder(tree: Path) -> tuple[str, ...]:
@@ -137,12 +142,6 @@ def _unprivileged(scratch: Path) -> Account | None:
     if os.geteuid() != 0 or owner.st_uid == 0:
         return None
     return Account(user=owner.st_uid, group=owner.st_gid)
-
-
-def _give(scratch: Path, account: Account) -> None:
-    for folder, folders, files in os.walk(scratch):
-        for name in (*folders, *files):
-            os.chown(os.path.join(folder, name), account.user, account.group, follow_symlinks=False)
 
 
 def _label(source: Source, commit: str | None) -> str:

@@ -3,7 +3,7 @@
     client/current                     -> releases/20261122T200540Z-master
     client/releases/20261122T200540Z-master/        the document root, for all to read
     client/releases/20261122T200540Z-master.json    where it comes from
-    client/.scratch-…/                 what an installation works in; swept by the next
+    client/.scratch-…/                 what is laid down and not yet judged; swept by the next
 
 A release is complete before its name is in `releases/`, and what serves is switched by the rename
 of one link, so that a process that dies at any moment leaves the one or the other. Two locks: the

@@ -15,6 +15,7 @@ from exoproxy.releases.install import Installation
 from exoproxy.releases.shelf import Shelf
 from exoproxy.settings.sites import Client
 from repositories import PAGE, Repository
+from root import require_root
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -145,6 +146,17 @@ def test_updates_from_the_same_source(
     assert what.source.text == str(built)
     assert what.builder is Builder.DOCKER
     assert unless is None
+
+
+def test_root_does_not_believe_other_users(run: Run, client: Client, built: Path) -> None:
+    """A local source is not taken from a file that the serving user could have written."""
+    require_root()
+    run("install", built)
+    os.chown(client.root.parent, 65534, 65534)
+    code, out, err = run("update")
+
+    assert (code, out) == (1, "")
+    assert f"`exoproxy client install {built}` if that is right" in err
 
 
 def test_nothing_to_update(run: Run) -> None:

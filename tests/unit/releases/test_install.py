@@ -43,7 +43,7 @@ def builds_without_npm(monkeypatch: pytest.MonkeyPatch) -> list[Account | None]:
         tree: Path, scratch: Path, builder: Builder, account: Account | None, tell: Tell
     ) -> tuple[tuple[str, ...], frozenset[str] | None]:
         accounts.append(account)
-        assert {path.lstat().st_uid for path in scratch.rglob("*")} == {
+        assert {path.lstat().st_uid for path in (scratch, *scratch.rglob("*"))} == {
             account.user if account else os.geteuid()
         }
         assert not any((tree / name).exists() for name in (".git", "node_modules"))
