@@ -20,7 +20,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +33,7 @@ CURRENT: Final = "current"
 
 _RELEASES: Final = "releases"
 _SCRATCH: Final = ".scratch-"
+_STAMP: Final = "%Y%m%dT%H%M%SZ"
 _NAME: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[A-Za-z0-9._+-]+")
 _LABEL: Final = re.compile(r"[^A-Za-z0-9._+-]+")
 _LONGEST_LABEL: Final = 40
@@ -119,12 +120,8 @@ class Shelf:
         Its files are on the disk already, and nobody writes there any more. Releases beyond those
         that are kept are removed.
         """
-        stem = f"{origin.time.astimezone(UTC):%Y%m%dT%H%M%SZ}-{_shortened(label)}"
         with self._switching() as folder, _made(self.folder, _RELEASES) as releases:
-            name, count = stem, 1
-            while name in releases.names():
-                count += 1
-                name = f"{stem}-{count}"
+            name = f"{self._stamp(origin.time)}-{_shortened(label)}"
             content = {**asdict(origin), "time": origin.time.isoformat()}
             with opened(self.folder, scratch.name, make=False) as source:
                 releases.write(f"{name}.json", json.dumps(content, indent=2).encode(), mode=0o644)
@@ -153,6 +150,18 @@ class Shelf:
                 )
             folder.link(CURRENT, f"{_RELEASES}/{found}")
         return found
+
+    def _stamp(self, time: datetime) -> str:
+        """Return the time for a name: later than all others', also if the clock went back."""
+        latest = [each.name.partition("-")[0] for each in self.releases()[:1]]
+        stamp = time.astimezone(UTC).strftime(_STAMP)
+        if not latest or stamp > latest[0]:
+            return stamp
+        # A folder that somebody else has made may have a name that is no time.
+        with suppress(ValueError, OverflowError):
+            newest = datetime.strptime(latest[0], _STAMP).replace(tzinfo=UTC)
+            return (newest + timedelta(seconds=1)).strftime(_STAMP)
+        return stamp
 
     @contextmanager
     def _switching(self) -> Iterator[Folder]:

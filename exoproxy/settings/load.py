@@ -33,7 +33,7 @@ def load(path: Path) -> Settings:
     if settings is None or problems:
         problems.sort(key=lambda problem: (problem.line, dotted(problem.location)))
         raise ConfigurationErrors(_line(path, problem) for problem in problems)
-    return settings
+    return _with_client_root(settings)
 
 
 def state_dir(settings: Settings) -> Path:
@@ -43,6 +43,16 @@ def state_dir(settings: Settings) -> Path:
     """
     given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
     return Path(given) if given else settings.state_dir
+
+
+def _with_client_root(settings: Settings) -> Settings:
+    """Let a main.client.root that is not written lie in the state folder, wherever that is."""
+    main = settings.main
+    if main is None or "root" in main.client.model_fields_set:
+        return settings
+    root = state_dir(settings) / "client" / "current"
+    client = main.client.model_copy(update={"root": root})
+    return settings.model_copy(update={"main": main.model_copy(update={"client": client})})
 
 
 def _line(path: Path, problem: Problem) -> str:

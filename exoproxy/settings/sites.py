@@ -58,7 +58,10 @@ class Client(Part):
     """The Exosphere client that browsers load."""
 
     root: File = Path("/var/lib/exoproxy/client/current")
-    """Document root: the folder with the built client's index.html."""
+    """Document root: the folder with the built client's index.html; unless it is written here,
+    client/current in the state folder. `exoproxy client install` makes it a link to the release
+    that it installs; a folder of your own is served as it is. A client's source is built by running
+    its code: as the owner of the state, or with --builder docker in a container."""
 
     overrides: File = Path("/etc/exoproxy/client")
     """Files here win over those in root: config.js, cloud_configs.js, logos. An update of the

@@ -90,10 +90,14 @@ def test_labels(shelf: Shelf, label: str, shown: str) -> None:
     assert add(shelf, label=label) == f"20261122T120000Z-{shown}"
 
 
-def test_two_in_one_second(shelf: Shelf) -> None:
-    """The second gets a name of its own, and is the newer one."""
-    assert [add(shelf), add(shelf)] == ["20261122T120000Z-main", "20261122T120000Z-main-2"]
-    assert names(shelf) == ["20261122T120000Z-main-2", "20261122T120000Z-main"]
+@pytest.mark.parametrize("hours", [0, -3])
+def test_a_clock_that_stands_or_goes_back(shelf: Shelf, hours: int) -> None:
+    """The second release is the newer one all the same, whatever they are called."""
+    added = [add(shelf, label="z"), add(shelf, hours, label="a")]
+
+    assert added == ["20261122T120000Z-z", "20261122T120001Z-a"]
+    assert names(shelf) == added[::-1]
+    assert shelf.switch(None) == added[0]
 
 
 def test_rolls_back(shelf: Shelf) -> None:
@@ -149,11 +153,13 @@ def test_what_is_not_ours_stays(shelf: Shelf) -> None:
     add(shelf)
     releases = shelf.folder / "releases"
     (releases / "mine").mkdir()
+    (releases / "99999999T999999Z-odd").mkdir()
     (releases / "20200101T000000Z-link").symlink_to("/etc")
     for hours in range(1, KEPT + 3):
         add(shelf, hours)
 
     assert (releases / "mine").is_dir()
+    assert (releases / "99999999T999999Z-odd").is_dir()
     assert (releases / "20200101T000000Z-link").is_symlink()
     assert len(shelf.releases()) == KEPT
 

@@ -161,3 +161,26 @@ def test_systemd_decides_where_state_is_kept(
         monkeypatch.setenv("STATE_DIRECTORY", given)
 
     assert state_dir(Settings()) == Path(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "expected"),
+    [
+        ("", "", "/var/lib/exoproxy/client/current"),
+        ("state_dir: /srv/state", "", "/srv/state/client/current"),
+        ("state_dir: /srv/state", "/run/state", "/run/state/client/current"),
+        ("state_dir: /srv/state", None, "/srv/www"),
+    ],
+)
+def test_client_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, given: str | None, expected: str
+) -> None:
+    """The client lies in the state folder, unless the file says where."""
+    monkeypatch.setenv("STATE_DIRECTORY", given or "")
+    client = "" if given is not None else "  client: {root: /srv/www}\n"
+    path = tmp_path / "exoproxy.yaml"
+    path.write_text(f"{text}\nmain:\n  hostname: my.example.org\n  proxy: null\n{client}")
+    main = load(path).main
+
+    assert main is not None
+    assert main.client.root == Path(expected)
