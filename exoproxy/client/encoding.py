@@ -5,8 +5,8 @@ after an update of the whole client each file has something soon. `client.tree` 
 and collects what is finished with its next request; nobody waits for anything.
 
 The libraries let go of the interpreter's lock while they work: a loop that sleeps for 1 ms at a
-time woke up 6 ms late at most while Brotli worked. A lower priority for the thread made
-it 50 to 130 ms on a busy machine: it takes its turn late, and with it the lock.
+time woke up 6 ms late at most while Brotli worked. A lower priority for the thread made it 50 to
+130 ms on a busy machine: it takes its turn late, and with it the lock.
 """
 
 import threading
