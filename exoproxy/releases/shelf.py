@@ -51,6 +51,8 @@ class Origin:
     builder: str | None
     time: datetime
     bytes: int
+    replaced: str | None = None
+    """The release that was active until this one was installed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +97,12 @@ class Shelf:
             return []
 
     def before(self, name: str | None) -> str | None:
-        """Return the newest release that is older than the one named."""
-        older = [each.name for each in self.releases() if name is not None and each.name < name]
+        """Return the release that the one named replaced, or the newest that is older."""
+        releases = {each.name: each.origin for each in self.releases()}
+        older = [each for each in releases if name is not None and each < name]
+        origin = releases.get(name) if name is not None else None
+        if origin is not None and origin.replaced in older:
+            return origin.replaced
         return older[0] if older else None
 
     @contextmanager
@@ -122,7 +128,11 @@ class Shelf:
         """
         with self._switching() as folder, _made(self.folder, _RELEASES) as releases:
             name = f"{self._stamp(origin.time)}-{_shortened(label)}"
-            content = {**asdict(origin), "time": origin.time.isoformat()}
+            content = {
+                **asdict(origin),
+                "time": origin.time.isoformat(),
+                "replaced": self.active(),
+            }
             with opened(self.folder, scratch.name, make=False) as source:
                 releases.write(f"{name}.json", json.dumps(content, indent=2).encode(), mode=0o644)
                 os.rename(inner, name, src_dir_fd=source.descriptor, dst_dir_fd=releases.descriptor)

@@ -152,14 +152,19 @@ def test_another_user() -> None:
     """Root runs a program as somebody else, without root's groups."""
     require_root()
     told: list[str] = []
-    run(
-        ["sh", "-c", "id -u; id -g; id -G"],
-        folder=Path("/"),
-        environment={"PATH": os.environ["PATH"]},
-        seconds=10,
-        tell=told.append,
-        account=Account(user=65534, group=65533),
-    )
+    groups = os.getgroups()
+    os.setgroups([0])
+    try:
+        run(
+            ["sh", "-c", "id -u; id -g; id -G"],
+            folder=Path("/"),
+            environment={"PATH": os.environ["PATH"]},
+            seconds=10,
+            tell=told.append,
+            account=Account(user=65534, group=65533),
+        )
+    finally:
+        os.setgroups(groups)
 
     assert told[:2] == ["65534", "65533"]
     assert "0" not in told[2].split()

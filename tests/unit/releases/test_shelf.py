@@ -124,14 +124,14 @@ def test_prunes(shelf: Shelf) -> None:
     assert len(os.listdir(shelf.folder / "releases")) == 2 * KEPT
 
 
-def test_a_release_that_was_rolled_back_to_is_the_one_before(shelf: Shelf) -> None:
-    """After an update from an old release, the way back is by its name or by steps."""
+def test_what_was_active_stays(shelf: Shelf) -> None:
+    """After an update from an old release that one is kept, and is what a roll-back leads to."""
     added = [add(shelf, hours) for hours in range(KEPT)]
     shelf.switch(added[0])
     newest = add(shelf, KEPT)
 
-    assert shelf.active() == newest
-    assert names(shelf) == [newest, *added[:0:-1]]
+    assert names(shelf) == [newest, *added[::-1]]
+    assert shelf.switch(None) == added[0]
 
 
 @pytest.mark.parametrize(
