@@ -6,7 +6,8 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,7 @@ from exoproxy.certs.probe import own_listeners, probe
 from exoproxy.certs.serving import ServingCertificate
 from exoproxy.certs.wanted import store_of, wanted
 from exoproxy.client.tree import check_root
+from exoproxy.main import MainSite
 from exoproxy.net.dial import Dialer
 from exoproxy.net.inherited import inherited_sockets
 from exoproxy.net.interfaces import own_addresses
@@ -32,18 +34,35 @@ from exoproxy.pages.routes import routes
 from exoproxy.proxy.decision import Site
 from exoproxy.redirect import RedirectSite
 from exoproxy.rules.egress import Policy
-from exoproxy.server import Server, caps_of, dialer_for, tcp_options
+from exoproxy.server import Context, Server, caps_of, dialer_for, tcp_options
 from exoproxy.settings.addresses import ListenAddress
 from exoproxy.settings.limits import Limits
 from exoproxy.settings.load import state_dir
 from exoproxy.settings.model import Settings
 from exoproxy.settings.sites import Main, Region
 from exoproxy.sites import main_site, region_of, uap_site
+from exoproxy.uap import UapSite
 
 logger: Final = logging.getLogger("exoproxy")
 
 # Serves the pages of our own while it is entered; says by name where their sockets are.
 Pages = contextlib.AbstractAsyncContextManager[Mapping[str, Path]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Mode:
+    """What a command serves, by its part of the settings.
+
+    `names` are those of the certificate, `policy` says what the site may dial, `ca_file` is extra
+    trust towards it, and `pages` are the applications of our own that it forwards to.
+    """
+
+    part: Main | Region
+    site: MainSite | UapSite
+    names: tuple[str, ...]
+    policy: Policy
+    ca_file: Path | None = None
+    pages: Pages | None = None
 
 
 def serve_main(settings: Settings, config: Path) -> int:
@@ -57,15 +76,18 @@ def serve_main(settings: Settings, config: Path) -> int:
     configure(settings.log.format)
     if (problem := check_root(main.client.root)) is not None:
         logger.warning("%s", problem)
-    own = own_addresses(address.address for address in main.listen)
-    site = main_site(main, own)
+    site = main_site(main, own_addresses(address.address for address in main.listen))
     proxy = site.proxy
-    policy = Policy(networks=(), public=False) if proxy is None else proxy.policy
-    ca_file = None if main.proxy is None else main.proxy.ca_file
-    pages = _pages(settings) if routes(main) else None
+    mode = _Mode(
+        part=main,
+        site=site,
+        names=(main.hostname,),
+        policy=Policy(networks=(), public=False) if proxy is None else proxy.policy,
+        ca_file=None if main.proxy is None else main.proxy.ca_file,
+        pages=_pages(settings) if routes(main) else None,
+    )
     try:
-        names = [main.hostname]
-        return _run(settings, config, main, site, policy, ca_file, names, site.serves, pages)
+        return _run(settings, config, mode)
     finally:
         site.close()
 
@@ -78,8 +100,9 @@ def serve_uap(settings: Settings, config: Path, region: str) -> int:
         raise ValueError("the UAP is not configured")
     own = own_addresses(address.address for address in part.listen)
     site = uap_site(settings.uap, part, own)
-    names = [part.hostname, f"*.{part.hostname}"]
-    return _run(settings, config, part, site, site.policy, None, names, site.serves)
+    names = (part.hostname, f"*.{part.hostname}")
+    mode = _Mode(part=part, site=site, names=names, policy=site.policy)
+    return _run(settings, config, mode)
 
 
 def _pages(settings: Settings) -> Pages:
@@ -89,31 +112,19 @@ def _pages(settings: Settings) -> Pages:
     return serving(application(settings), settings.limits)
 
 
-def _run(
-    settings: Settings,
-    config: Path,
-    part: Main | Region,
-    site: Site,
-    policy: Policy,
-    ca_file: Path | None,
-    names: Sequence[str],
-    serves: Callable[[str], bool],
-    pages: Pages | None = None,
-) -> int:
+def _run(settings: Settings, config: Path, mode: _Mode) -> int:
     silence_broken_server_names()
+    name = mode.names[0]
+    local = state_dir(settings) / "local" / name
     try:
-        local = state_dir(settings) / "local" / names[0]
-        store = store_of(settings)
-        certificate = ServingCertificate(part.certificate, names, local=local, store=store)
+        certificate = ServingCertificate(
+            mode.part.certificate, mode.names, local=local, store=store_of(settings)
+        )
         with contextlib.ExitStack() as opened:
-            https, http = _sockets(part, settings.limits, opened)
+            https, http = _sockets(mode.part, settings.limits, opened)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                life = _Life(settings, certificate, names[0], _issuing(settings, config, names[0]))
-                challenge = partial(answer, store.answers) if isinstance(part, Main) else None
-                redirect = RedirectSite(
-                    serves=serves, port=part.listen[0].port, challenge=challenge
-                )
-                runner.run(life.live(site, redirect, policy, ca_file, https, http, pages))
+                life = _Life(settings, mode, certificate, _issuing(settings, config, name))
+                runner.run(life.live(https, http))
     except (CertificateProblem, ListenError) as problem:
         print(f"exoproxy: {problem}", file=sys.stderr)
         return 1
@@ -158,49 +169,47 @@ class _Life:
     def __init__(
         self,
         settings: Settings,
+        mode: _Mode,
         certificate: ServingCertificate,
-        name: str,
         issuing: Issuing | None,
     ) -> None:
         self._settings = settings
+        self._mode = mode
         self._certificate = certificate
-        self._name = name
         self._issuing = issuing
         self._keeper: Keeper | None = None
         self._ending: asyncio.Task[None] | None = None
         self._servers: list[Server] = []
         self._ended = asyncio.Event()
 
-    async def live(
-        self,
-        site: Site,
-        redirect: Site,
-        policy: Policy,
-        ca_file: Path | None,
-        https: Sequence[socket.socket],
-        http: Sequence[socket.socket],
-        pages: Pages | None,
-    ) -> None:
+    async def live(self, https: Sequence[socket.socket], http: Sequence[socket.socket]) -> None:
         """Serve until a signal ends it; the pages are there before and after all else."""
-        async with pages or contextlib.nullcontext({}) as own:
-            dialer = dialer_for(policy, self._settings.limits, ca_file=ca_file, own=own)
-            await self._serve(site, redirect, dialer, https, http)
+        mode = self._mode
+        async with mode.pages or contextlib.nullcontext({}) as own:
+            limits = self._settings.limits
+            dialer = dialer_for(mode.policy, limits, ca_file=mode.ca_file, own=own)
+            await self._serve(dialer, https, http)
+
+    def _redirect(self) -> RedirectSite:
+        part = self._mode.part
+        answers = store_of(self._settings).answers
+        return RedirectSite(
+            serves=self._mode.site.serves,
+            port=part.listen[0].port,
+            challenge=partial(answer, answers) if isinstance(part, Main) else None,
+        )
 
     async def _serve(
-        self,
-        site: Site,
-        redirect: Site,
-        dialer: Dialer,
-        https: Sequence[socket.socket],
-        http: Sequence[socket.socket],
+        self, dialer: Dialer, https: Sequence[socket.socket], http: Sequence[socket.socket]
     ) -> None:
-        settings = self._settings
+        settings, site = self._settings, self._mode.site
         log = AccessLog(settings.log, trusted=settings.trusted_proxies)
         caps = caps_of(settings.limits)
-        for each, sockets, context in (
+        plan: list[tuple[Site, Sequence[socket.socket], Context]] = [
             (site, https, self._certificate),
-            (redirect, http, lambda: None),
-        ):
+            (self._redirect(), http, lambda: None),
+        ]
+        for each, sockets, context in plan:
             server = Server(
                 each,
                 dialer,
@@ -235,7 +244,7 @@ class _Life:
         )
         keeper = Keeper(
             self._certificate,
-            partial(probe, listeners, self._name),
+            partial(probe, listeners, self._mode.names[0]),
             issuing=self._issuing,
         )
         keeper.start()
