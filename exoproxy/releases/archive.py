@@ -25,6 +25,9 @@ _CHUNK: Final = 65_536
 _GZIP: Final = b"\x1f\x8b"
 _XZ: Final = b"\xfd7zXZ\x00"
 _ZIP: Final = b"PK"
+# POSIX's and GNU's tar have it there.
+_TAR: Final = b"ustar"
+_TAR_OFFSET: Final = 257
 _ENCRYPTED: Final = 0x1
 _BROKEN: Final = (
     tarfile.TarError,
@@ -50,6 +53,13 @@ class _Member(NamedTuple):
 
     name: str
     content: IO[bytes]
+
+
+def is_archive(path: Path) -> bool:
+    """Tell by a file's first bytes whether `unpack` is to judge it. Raises `OSError`."""
+    with path.open("rb") as file:
+        start = file.read(_TAR_OFFSET + len(_TAR))
+    return start.startswith((_ZIP, _GZIP, _XZ)) or start.endswith(_TAR, _TAR_OFFSET)
 
 
 def unpack(archive: Path, folder: Path) -> None:

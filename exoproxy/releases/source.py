@@ -5,14 +5,13 @@ says, which is the same text again.
 """
 
 import re
-import tarfile
-import zipfile
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from exoproxy.releases.archive import is_archive
 from exoproxy.releases.problem import ReleaseProblem
 
 MANIFEST: Final = "package.json"
@@ -107,7 +106,7 @@ def _kind_of_folder(path: Path) -> Kind:
 
 
 def _kind_of_file(path: Path) -> Kind:
-    if path.is_file() and (tarfile.is_tarfile(path) or zipfile.is_zipfile(path)):
+    if path.is_file() and is_archive(path):
         return Kind.ARCHIVE
     raise ReleaseProblem(
         f"The file {path} is no tar, tar.gz, tar.xz or zip archive: name one of a built client."

@@ -1,7 +1,9 @@
 """What SOURCE and --ref can mean."""
 
+import tarfile
 import zipfile
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -124,6 +126,21 @@ def test_what_is_no_client(tmp_path: Path) -> None:
         parse_source("/dev/null")
     with pytest.raises(ReleaseProblem, match="--ref is for git"):
         parse_source(str(tmp_path), "main")
+
+
+@pytest.mark.parametrize(("mode", "least"), [("w", 262), ("w:gz", 12), ("w:xz", 12)])
+def test_archives_are_known_by_their_first_bytes(
+    tmp_path: Path, mode: Literal["w", "w:gz", "w:xz"], least: int
+) -> None:
+    """What is cut off right behind them is an archive as well, and is not read for that."""
+    archive = tmp_path / "archive"
+    with tarfile.open(archive, mode) as tar:
+        tar.addfile(tarfile.TarInfo("index.html"))
+    content = archive.read_bytes()
+    for length in (len(content), least):
+        archive.write_bytes(content[:length])
+
+        assert parse_source(str(archive)).kind is Kind.ARCHIVE
 
 
 @pytest.mark.parametrize(
