@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urljoin, urlsplit
 
-from exoproxy.client.script import MOST_BYTES, Unreadable, read_object
+from exoproxy.client.script import MOST_BYTES, Unreadable, code_of, read_object
 from exoproxy.releases.problem import ReleaseProblem
 from exoproxy.releases.process import Tell
 from exoproxy.releases.source import INDEX
@@ -19,9 +19,6 @@ from exoproxy.releases.source import INDEX
 CONFIGURATION: Final = {"config.js": "config", "cloud_configs.js": "cloud_configs"}
 
 _LARGEST_PAGE: Final = 1024 * 1024
-_STRING_OR_COMMENT: Final = re.compile(
-    r"""(["'])(?:(?!\1)[^\\\n]|\\.)*\1 | //[^\n]* | /\*.*?\*/""", re.VERBOSE | re.DOTALL
-)
 # Templates, calls, functions, spreads and operators: right or wrong, it takes running to tell.
 _COMPUTES: Final = re.compile(r"[`()+?|&*%]|=>|\.\.\.|\b(?:new|undefined)\b")
 _HERE: Final = "https://client.invalid/"
@@ -107,7 +104,7 @@ def _check_configuration(path: Path, variable: str, tell: Tell) -> None:
     try:
         read_object(script, variable)
     except Unreadable as reason:
-        if _COMPUTES.search(_STRING_OR_COMMENT.sub("", script.decode("utf-8", "replace"))):
+        if _COMPUTES.search(code_of(script.decode("utf-8", "replace"))):
             tell(f"Could not judge the client's {path.name}: {reason}")
             return
         raise ReleaseProblem(

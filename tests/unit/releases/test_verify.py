@@ -1,5 +1,7 @@
 """Whether a folder holds a client that a browser could load."""
 
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -132,3 +134,14 @@ def test_other_configuration_is_judged_too(client: Path) -> None:
     (client / "cloud_configs.js").write_text("var cloud_configs = { clouds: [ };")
     with pytest.raises(ReleaseProblem, match=r"cloud_configs.js"):
         checked(client)
+
+
+@pytest.mark.parametrize("piece", ['"\\', "/* ", "`\\"])
+def test_judging_takes_little_time(client: Path, piece: str) -> None:
+    """Quotes and comments that never end are looked at once, not once for each of them."""
+    (client / "config.js").write_text(piece * (100 * 1024))
+    before = time.process_time()
+    with suppress(ReleaseProblem):
+        checked(client)
+
+    assert time.process_time() - before < 5
