@@ -76,7 +76,13 @@ def roll_back(client: Client, name: str | None) -> int:
 
 def listed(client: Client) -> list[Release]:
     """Return what is installed, the newest first. Raises `ReleaseProblem`."""
-    return Shelf(client.root).releases()
+    try:
+        return Shelf(client.root).releases()
+    except OSError as error:
+        raise ReleaseProblem(
+            f"The clients in {client.root.parent} can't be listed ({error.strerror or error}): run "
+            "this as root, or as the user that owns the folder."
+        ) from error
 
 
 def values(releases: list[Release]) -> list[dict[str, Any]]:
@@ -181,11 +187,12 @@ class _Progress:
     _shown: bool = False
 
     def __call__(self, line: str) -> None:
+        shown = _harmless(line)
         if not sys.stderr.isatty():
-            print(line, file=sys.stderr, flush=True)
+            print(shown, file=sys.stderr, flush=True)
             return
         width = shutil.get_terminal_size().columns
-        print(f"{_ERASE}{line[: width - 1]}", end="", file=sys.stderr, flush=True)
+        print(f"{_ERASE}{shown[: width - 1]}", end="", file=sys.stderr, flush=True)
         self._shown = True
 
     def done(self) -> None:
@@ -196,4 +203,9 @@ class _Progress:
 
     def sentence(self, text: str) -> None:
         """Say something that stays."""
-        print(text, file=sys.stderr, flush=True)
+        print(_harmless(text), file=sys.stderr, flush=True)
+
+
+def _harmless(text: str) -> str:
+    """Return a text whose file names, which a source may have chosen, can't steer a terminal."""
+    return "".join(each if each.isprintable() or each == "\n" else "?" for each in text)

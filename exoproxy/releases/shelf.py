@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from exoproxy.certs.folder import Folder, opened
+from exoproxy.releases.bounds import MOST_BYTES
+from exoproxy.releases.build import Builder
 from exoproxy.releases.problem import ReleaseProblem
 
 # Beside the active release and the one before it.
@@ -212,10 +214,28 @@ def _shortened(label: str) -> str:
 def _origin(folder: Folder, name: str) -> Origin | None:
     try:
         content: Any = json.loads(folder.read(f"{name}.json", limit=_LARGEST))
-        content["time"] = datetime.fromisoformat(content["time"])
-        return Origin(**content)
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        content["time"] = datetime.fromisoformat(content["time"]).astimezone(UTC)
+        origin = Origin(**content)
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
+    return origin if _is_sound(origin) else None
+
+
+def _is_sound(origin: Origin) -> bool:
+    """Tell whether all is what it should be: who may write the file need not be who reads it."""
+    texts = (origin.ref, origin.commit, origin.replaced)
+    return (
+        _is_text(origin.source)
+        and all(each is None or _is_text(each) for each in texts)
+        and origin.builder in (None, *Builder)
+        and isinstance(origin.bytes, int)
+        and 0 <= origin.bytes <= MOST_BYTES
+    )
+
+
+def _is_text(value: object) -> bool:
+    # Anything else could move the cursor of the terminal that it is shown on.
+    return isinstance(value, str) and value.isprintable()
 
 
 def _folders(folder: Folder) -> Iterator[str]:

@@ -91,6 +91,28 @@ def test_a_folder_that_cannot_be_made(run: Run, client: Client, built: Path) -> 
     assert f"The client can't be installed in {client.root.parent} (" in err
 
 
+def test_names_do_not_reach_the_terminal(run: Run, tmp_path: Path) -> None:
+    """A source that can't be copied names its file, without what would move the cursor."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "package.json").write_text("{}")
+    os.mkfifo(tree / "\x1b[2Jpipe")
+    code, _, err = run("install", tree)
+
+    assert code == 1
+    assert "tree/?[2Jpipe can't be copied" in err
+    assert "\x1b" not in err
+
+
+def test_what_cannot_be_listed(run: Run, client: Client) -> None:
+    """A folder that can't be read is a sentence too, not an end in disorder."""
+    client.root.parent.touch()
+    code, out, err = run("list")
+
+    assert (code, out) == (1, "")
+    assert err.startswith(f"The clients in {client.root.parent} can't be listed (")
+
+
 def test_lists(run: Run, built: Path) -> None:
     """A table for people, the same as JSON, and a sentence where there is nothing."""
     assert run("list") == (

@@ -148,6 +148,32 @@ def test_broken_metadata(shelf: Shelf, content: str) -> None:
     assert shelf.switch(name) == name
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"source": 1},
+        {"source": "https://git.example.org/\x1b[2J"},
+        {"ref": ["main"]},
+        {"ref": "\x9b2J"},
+        {"commit": {}},
+        {"builder": "make"},
+        {"builder": []},
+        {"replaced": 1},
+        {"bytes": "5"},
+        {"bytes": 10**400},
+        {"time": "0001-01-01T00:00:00+14:00"},
+    ],
+)
+def test_hostile_metadata(shelf: Shelf, change: dict[str, object]) -> None:
+    """The serving process may write it, and root shows it and acts by it: all of it is judged."""
+    name = add(shelf)
+    path = shelf.folder / "releases" / f"{name}.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    [release] = shelf.releases()
+
+    assert release.origin is None
+
+
 def test_what_is_not_ours_stays(shelf: Shelf) -> None:
     """Folders and links of other names are neither listed nor removed."""
     add(shelf)
