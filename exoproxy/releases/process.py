@@ -1,8 +1,9 @@
 """Programs that an installation runs: git, npm, docker.
 
 Each has a time to be done in, no terminal to ask at, and a group of processes of its own, of which
-nothing is left when it has ended or is given up. What it prints is passed on line by line, without
-the control characters that would reach the terminal of whoever looks on.
+nothing is left when it has ended or is given up. A process that leaves the group by its own will
+(setsid(2)) is not found: against that, only a container helps. What a program prints is passed on
+line by line, without the control characters that would reach the terminal of whoever looks on.
 """
 
 import os
@@ -136,18 +137,27 @@ def _follow(process: "subprocess.Popen[bytes]", lines: _Lines, deadline: float) 
     output = process.stdout
     assert output is not None  # noqa: S101 - it was asked for
     sources = [output.fileno()]
-    while time.monotonic() < deadline:
-        ended = _has_ended(process)
-        ready, _, _ = select.select(sources, [], [], 0 if ended else _TICK_SECONDS)
-        if not ready:
-            if ended:
-                return True
-            continue
-        if chunk := os.read(output.fileno(), 65_536):
+    while not _has_ended(process):
+        if time.monotonic() >= deadline:
+            return False
+        _pass_on(sources, lines, _TICK_SECONDS)
+    # What it wrote last may be on the way still; what it has left behind shall add nothing.
+    _signal(process, signal.SIGKILL)
+    deadline = time.monotonic() + _GRACE_SECONDS
+    while _pass_on(sources, lines, 0) and time.monotonic() < deadline:
+        pass
+    return True
+
+
+def _pass_on(sources: list[int], lines: _Lines, seconds: float) -> bool:
+    """Wait for output and take it; tell whether there was some. A source that ended goes."""
+    ready, _, _ = select.select(sources, [], [], seconds)
+    for descriptor in ready:
+        if chunk := os.read(descriptor, 65_536):
             lines.feed(chunk)
         else:
-            sources.clear()
-    return False
+            sources.remove(descriptor)
+    return bool(ready)
 
 
 def _has_ended(process: "subprocess.Popen[bytes]") -> bool:

@@ -109,6 +109,28 @@ def test_nothing_is_left_of_a_good_end(tmp_path: Path) -> None:
     assert time.monotonic() - before < 10
 
 
+@pytest.mark.parametrize("own_session", [False, True])
+def test_what_chatters_in_the_background_keeps_nobody(tmp_path: Path, own_session: bool) -> None:
+    """A program that ended well has ended, though what it left writes on and on."""
+    script = (
+        "import subprocess, sys\n"
+        f"print(subprocess.Popen(['yes'], start_new_session={own_session}).pid, file=sys.stderr)"
+    )
+    told: list[str] = []
+    before = time.monotonic()
+    run(
+        [sys.executable, "-c", script],
+        folder=tmp_path,
+        environment={"PATH": os.environ["PATH"]},
+        seconds=20,
+        tell=lambda line: told.append(line) if line != "y" else None,
+    )
+
+    # Its output is closed, so that it ends by itself in either case.
+    assert gone(int(told[0].strip("y")))
+    assert time.monotonic() - before < 15
+
+
 def test_a_signal_to_us_ends_it(tmp_path: Path) -> None:
     """SIGTERM to the installation is passed on."""
     told: list[int] = []
