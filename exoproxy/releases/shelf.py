@@ -140,7 +140,9 @@ class Shelf:
                 os.rename(inner, name, src_dir_fd=source.descriptor, dst_dir_fd=releases.descriptor)
                 os.fsync(releases.descriptor)
             folder.link(CURRENT, f"{_RELEASES}/{name}")
-            self._prune(folder, releases)
+            # The new one is served by now: what can't be tidied up is no failure of its.
+            with suppress(OSError):
+                self._prune(folder, releases)
         return name
 
     def switch(self, name: str | None) -> str:
@@ -181,7 +183,7 @@ class Shelf:
             yield folder
 
     def _prune(self, folder: Folder, releases: Folder) -> None:
-        """Remove old releases, and what is kept of those that are gone."""
+        """Remove old releases, what is kept of those that are gone, and what is half-written."""
         there = [each.name for each in self.releases()]
         active = self.active()
         kept = {*there[:KEPT], active, self.before(active)}
@@ -196,6 +198,9 @@ class Shelf:
         for name in releases.names():
             if name.endswith(".json") and not _is_folder(releases, name.removesuffix(".json")):
                 releases.remove(name)
+        # Nobody else switches now, who would be about to rename what he has written.
+        folder.sweep()
+        releases.sweep()
 
 
 def _target(root: Path) -> str | None:
@@ -277,8 +282,6 @@ def _sweep(folder: Folder) -> None:
     for name in folder.names():
         if name.startswith(_SCRATCH):
             _remove_tree(folder, name)
-    with suppress(OSError):
-        folder.sweep()
 
 
 def _remove_tree(folder: Folder, name: str) -> None:

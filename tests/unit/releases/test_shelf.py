@@ -213,7 +213,6 @@ def test_scratch_is_gone(shelf: Shelf) -> None:
     """Whatever happens, nothing is left of an installation; what a killed one left goes as well."""
     left = shelf.folder / ".scratch-0123456789abcdef"
     (left / "node_modules").mkdir(parents=True)
-    (shelf.folder / ".current.0123456789abcdef").symlink_to("releases/x")
 
     def work() -> None:
         with shelf.installing(silent) as scratch:
@@ -226,6 +225,33 @@ def test_scratch_is_gone(shelf: Shelf) -> None:
         work()
 
     assert os.listdir(shelf.folder) == [".installing"]
+
+
+def test_what_is_half_written_goes_with_the_next_switch(shelf: Shelf) -> None:
+    """A killed process's goes; a roll-back at work during an installation keeps its own."""
+    add(shelf)
+    link = shelf.folder / ".current.0123456789abcdef"
+    link.symlink_to("releases/x")
+    file = shelf.folder / "releases" / ".x.json.0123456789abcdef"
+    file.touch()
+    with shelf.installing(silent):
+        assert link.is_symlink()
+    add(shelf, 1)
+
+    assert not link.is_symlink()
+    assert not file.exists()
+
+
+def test_tidying_up_is_no_failure(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A release that is served is told so, also where an old one can't be removed."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Shelf, "_prune", refuse)
+    name = add(shelf)
+
+    assert shelf.active() == name
 
 
 def test_two_installations(shelf: Shelf) -> None:
