@@ -340,3 +340,17 @@ def test_application_has_every_page() -> None:
     paths = {resource.canonical for resource in application(SETTINGS).router.resources()}
 
     assert paths == {OIDC_REDIRECTOR.decode(), SELF_TEST.decode()}
+
+
+async def test_no_websocket_reaches_a_page(tmp_path: Path) -> None:
+    """A page is a page to who asks for a websocket too, and the next request gets its own."""
+    asks = (
+        b"GET /.exoproxy/self-test HTTP/1.1\r\nHost: my.example.org\r\n%b\r\n",
+        b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+    )
+    async with house(tmp_path) as found:
+        answers = [await found.ask(asks[0] % each) for each in (asks[1], b"", asks[1], b"")]
+
+    assert [status_of(each) for each in answers] == [200] * 4
+    assert len({each.content for each in answers}) == 1
