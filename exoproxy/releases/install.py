@@ -5,7 +5,6 @@ and leaves nothing. Called by the commands `client install` and `client update`.
 """
 
 import os
-import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +15,8 @@ from exoproxy.releases import git
 from exoproxy.releases.archive import unpack
 from exoproxy.releases.bounds import Bounds
 from exoproxy.releases.build import Builder, build
+from exoproxy.releases.copying import copy_tree
 from exoproxy.releases.laying import lay_down
-from exoproxy.releases.problem import ReleaseProblem
 from exoproxy.releases.process import Account, Tell
 from exoproxy.releases.shelf import Origin, Shelf
 from exoproxy.releases.source import INDEX, Kind, Source
@@ -26,8 +25,6 @@ from exoproxy.releases.workshop import hand_over, workshop
 
 _NEW: Final = "release"
 _COMMIT_SHOWN: Final = 12
-# Made anew by the build, and large; git's history is no part of a working tree.
-_LEFT_OUT: Final = (".git", "node_modules", "elm-stuff")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +100,7 @@ def _obtain(
         case Kind.TREE:
             tell(f"Copying {source.text}, with edits that are not committed")
             tree = bench / "tree"
-            _copy_tree(Path(source.text), tree)
+            copy_tree(Path(source.text), tree)
             commit = git.commit_of(Path(source.text))
         case Kind.GIT:
             tell(f"Fetching {source.ref or 'the newest commit'} of {source.text}")
@@ -123,17 +120,6 @@ def _single_folder(tree: Path) -> tuple[str, ...]:
     if INDEX not in names and len(names) == 1 and (tree / names[0]).is_dir():
         return (names[0],)
     return ()
-
-
-def _copy_tree(source: Path, tree: Path) -> None:
-    """Copy a working tree, its links as links."""
-    try:
-        shutil.copytree(source, tree, symlinks=True, ignore=shutil.ignore_patterns(*_LEFT_OUT))
-    except shutil.Error as error:
-        [first, *_] = error.args[0]
-        raise ReleaseProblem(
-            f"The source's {first[0]} can't be copied ({first[2]}): mend or remove it."
-        ) from error
 
 
 def _unprivileged(scratch: Path) -> Account | None:
