@@ -27,29 +27,14 @@ from exoproxy.client.content_types import content_type, shrinks
 from exoproxy.client.ranges import Unsatisfiable, parse_ranges
 from exoproxy.client.representation import Representation, in_memory, on_disk
 from exoproxy.proxy.compress import LEAST
-from exoproxy.proxy.decision import File, Reply
+from exoproxy.proxy.decision import File, Reply, Stamp, stamp_of
 from exoproxy.wire.accept_encoding import IDENTITY, Weights, accepts, preferred, weights
 from exoproxy.wire.fields import Fields
 from exoproxy.wire.head import RequestHead
 
-# What tells one state of a file from another: device, inode, size, modification and change time in
-# nanoseconds. The change time also sees a copy that keeps the size and sets the modification time.
-Stamp = tuple[int, int, int, int, int]
-
 
 class FileChanged(Exception):
     """The file was not the same before and after it was read; its content may be mixed."""
-
-
-def stamp_of(status: os.stat_result) -> Stamp:
-    """Return the stamp of a file's status."""
-    return (
-        status.st_dev,
-        status.st_ino,
-        status.st_size,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +159,7 @@ def _entity(path: Path, key: str, status: os.stat_result, content: bytes | None)
     lacking: tuple[bytes, ...] = ()
     if content is None:
         etag = b'"%x-%x-%x"' % (status.st_size, status.st_mtime_ns, status.st_ino)
-        identity = on_disk(path, status.st_size, kind, etag, modified)
+        identity = on_disk(path, stamp_of(status), kind, etag, modified)
     else:
         etag = b'"%s"' % hashlib.sha256(content).hexdigest()[:32].encode()
         identity = in_memory(content, kind, etag, modified)

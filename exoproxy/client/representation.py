@@ -4,13 +4,13 @@ Made by `client.entity`, which chooses among those of a file.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 from pathlib import Path
 from typing import Final
 
 from exoproxy.client.ranges import Slice, multipart
-from exoproxy.proxy.decision import File, Reply
+from exoproxy.proxy.decision import File, Reply, Stamp
 from exoproxy.wire.accept_encoding import IDENTITY
 from exoproxy.wire.fields import Field
 
@@ -85,9 +85,7 @@ class Representation:
         part = parts[0]
         fields = [*whole.fields, (b"Content-Range", part.content_range(self.size))]
         if isinstance(whole, File):
-            return File(
-                status=206, fields=fields, path=whole.path, offset=part.offset, length=part.length
-            )
+            return replace(whole, status=206, fields=fields, offset=part.offset, length=part.length)
         return Reply(status=206, fields=fields, content=whole.content[part.offset : part.end])
 
 
@@ -103,10 +101,11 @@ def in_memory(
     return Representation(coding=coding, etag=etag, kind=kind, size=len(content), whole=whole)
 
 
-def on_disk(path: Path, size: int, kind: bytes, etag: bytes, modified: int) -> Representation:
+def on_disk(path: Path, stamp: Stamp, kind: bytes, etag: bytes, modified: int) -> Representation:
     """Return the representation that a file is as it lies there; else as `in_memory`."""
     fields = _fields(kind, etag, modified, IDENTITY)
-    whole = File(status=200, fields=fields, path=path, offset=0, length=size)
+    _, _, size, _, _ = stamp
+    whole = File(status=200, fields=fields, path=path, stamp=stamp, offset=0, length=size)
     return Representation(coding=IDENTITY, etag=etag, kind=kind, size=size, whole=whole)
 
 

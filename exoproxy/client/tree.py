@@ -21,10 +21,10 @@ from typing import Final
 from urllib.parse import quote
 
 from exoproxy.client.encoding import Encoding
-from exoproxy.client.entity import Entity, FileChanged, read_entity, stamp_of
+from exoproxy.client.entity import Entity, FileChanged, read_entity
 from exoproxy.client.paths import INDEX, file_name, is_asset
 from exoproxy.errors import MethodNotAllowed, NotFound, NotInstalled, Overloaded
-from exoproxy.proxy.decision import File, Reply
+from exoproxy.proxy.decision import File, Reply, stamp_of
 from exoproxy.wire.head import RequestHead
 from exoproxy.wire.target import Target
 

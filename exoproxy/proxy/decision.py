@@ -4,6 +4,7 @@
 decides.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,21 @@ from exoproxy.net.dial import Upstream
 from exoproxy.net.listen import Peer
 from exoproxy.wire.fields import Field
 from exoproxy.wire.head import RequestHead, ResponseHead
+
+# What tells one state of a file from another: device, inode, size, modification and change time in
+# nanoseconds. The change time also sees a copy that keeps the size and sets the modification time.
+Stamp = tuple[int, int, int, int, int]
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """Return the stamp of a file's status."""
+    return (
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +45,15 @@ class Reply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """An answer whose content is `length` bytes of a file from `offset` on, read as it is sent."""
+    """An answer whose content is `length` bytes of a file from `offset` on, read as it is sent.
+
+    The fields are those of the file in the state that `stamp` names; in another one it is not sent.
+    """
 
     status: int
     fields: list[Field]
     path: Path
+    stamp: Stamp
     offset: int
     length: int
 

@@ -1,10 +1,11 @@
 """A file too large to keep in memory, read piece by piece as the client takes it."""
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from exoproxy.errors import Internal
-from exoproxy.proxy.decision import File
+from exoproxy.proxy.decision import File, stamp_of
 from exoproxy.proxy.stream import ClientStream
 
 if TYPE_CHECKING:
@@ -32,16 +33,30 @@ class FileSource:
 
     async def _send(self) -> None:
         try:
-            source = await asyncio.to_thread(self._file.path.open, "rb")
-            with source:
-                await asyncio.to_thread(source.seek, self._file.offset)
+            with await asyncio.to_thread(self._open) as source:
                 complete = await self._pump(source, self._file.length)
         except OSError:
             complete = False
         if complete:
             self._stream.end()
         else:
-            self._stream.fail(Internal("A file became shorter while it was sent."))
+            self._stream.fail(Internal("A file was changed while it was sent."))
+
+    def _open(self) -> BinaryIO:
+        """Return the file at the offset. Raises `OSError` if it is not what the head was made of.
+
+        A named pipe in its place must not keep the thread.
+        """
+        descriptor = os.open(self._file.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        source = open(descriptor, "rb")  # noqa: SIM115 - given away
+        try:
+            if stamp_of(os.fstat(descriptor)) != self._file.stamp:
+                raise OSError("it was changed since")
+            source.seek(self._file.offset)
+        except BaseException:
+            source.close()
+            raise
+        return source
 
     async def _pump(self, source: BinaryIO, left: int) -> bool:
         while left:

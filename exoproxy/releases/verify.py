@@ -4,10 +4,11 @@ Looks at what is most likely to be wrong after a build: a page that isn't one, s
 and that aren't there, configuration files that a browser could not read.
 """
 
+import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 from urllib.parse import unquote, urljoin, urlsplit
 
 from exoproxy.client.script import MOST_BYTES, Unreadable, code_of, read_object
@@ -98,8 +99,13 @@ def _has_content(path: Path) -> bool:
         return False
 
 
+def _opened(path: Path) -> BinaryIO:
+    """Open a file; a named pipe in its place must not make the command wait."""
+    return open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+
+
 def _check_configuration(path: Path, variable: str, tell: Tell) -> None:
-    with path.open("rb") as file:
+    with _opened(path) as file:
         script = file.read(MOST_BYTES + 1)
     try:
         read_object(script, variable)
@@ -115,7 +121,7 @@ def _check_configuration(path: Path, variable: str, tell: Tell) -> None:
 
 def _text(path: Path, subject: str, largest: int) -> str:
     try:
-        with path.open("rb") as file:
+        with _opened(path) as file:
             content = file.read(largest + 1)
     except OSError as error:
         raise ReleaseProblem(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from exoproxy.client.entity import Entity, FileChanged, read_entity
-from exoproxy.proxy.decision import File, Reply
+from exoproxy.proxy.decision import File, Reply, stamp_of
 from exoproxy.wire.fields import Field, Fields
 from exoproxy.wire.head import RequestHead
 from exoproxy.wire.target import Authority, Target
@@ -80,7 +80,12 @@ def test_large_file(on_disk: Entity, path: Path) -> None:
 
     assert on_disk.weight == 0
     assert on_disk.answer(request()) == File(
-        status=200, fields=fields_of(etag), path=path, offset=0, length=10
+        status=200,
+        fields=fields_of(etag),
+        path=path,
+        stamp=stamp_of(path.stat()),
+        offset=0,
+        length=10,
     )
 
 
@@ -122,6 +127,7 @@ def test_range_of_a_file_on_disk(on_disk: Entity, path: Path) -> None:
         status=206,
         fields=[*fields_of(on_disk.identity.etag), (b"Content-Range", b"bytes 6-9/10")],
         path=path,
+        stamp=stamp_of(path.stat()),
         offset=6,
         length=4,
     )
