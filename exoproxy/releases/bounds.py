@@ -14,7 +14,7 @@ MOST_STREAM: Final = MOST_BYTES + MOST_FILES * 2048
 class Bounds:
     """Counts the files and bytes of one client; each method raises `ReleaseProblem` beyond.
 
-    `subject` begins the sentence, as in "The archive /tmp/client.tar".
+    `subject` begins the sentence, as in "The archive client.tar".
     """
 
     def __init__(self, subject: str) -> None:
