@@ -17,11 +17,11 @@ from name_servers import port_53_denied
 
 # Program -> the Debian package that brings it, for the sentence of a skip.
 PACKAGES = {
-    "faketime": "faketime",
-    "git": "git",
     "certutil": "libnss3-tools",
     "chromedriver": "chromium-driver",
     "chromium": "chromium",
+    "faketime": "faketime",
+    "git": "git",
     "knotd": "knot",
     "nginx": "nginx-light",
     "node": "nodejs",
