@@ -8,7 +8,6 @@ too. Runs in the issuance process, called by `cert`; all of it blocks.
 
 import logging
 import random
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -26,7 +25,7 @@ from exoproxy.certs.context import ari_id
 from exoproxy.certs.dns.provider import Record
 from exoproxy.certs.issue import Issuer
 from exoproxy.certs.problem import IssuanceProblem
-from exoproxy.certs.proof import Proof, proof_of
+from exoproxy.certs.proof import Proof, Say, proof_of
 from exoproxy.certs.state import PendingOrder, State, load, save
 from exoproxy.certs.store import Store
 from exoproxy.certs.wanted import Wanted, directory_url
@@ -40,15 +39,12 @@ from exoproxy.rules.renewal import (
     after_failure,
     after_stop,
     after_success,
-    next_action,
     next_asking,
     window,
 )
 from exoproxy.settings.acme import Acme
 
 logger: Final = logging.getLogger("exoproxy")
-
-Say = Callable[[str], None]
 
 # Beyond this the times of the authority and of this machine are not the same.
 _SKEW: Final = 300.0  # seconds
@@ -81,9 +77,7 @@ class Outcome:
 class Attempt:
     """An attempt for one name. `say` tells a person how far it is."""
 
-    def __init__(
-        self, wanted: Wanted, acme: Acme, store: Store, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, wanted: Wanted, acme: Acme, store: Store, say: Say) -> None:
         self._wanted = wanted
         self._acme = acme
         self._store = store
@@ -171,9 +165,7 @@ class Attempt:
 
     def _action(self, stored: Stored | None) -> Action:
         """Return what the renewal rule says about what there is now."""
-        life = self._wanted.life(stored, self._state)
-        window = self._wanted.window(stored, self._state)
-        return next_action(life, window, self._state.history, datetime.now(UTC))
+        return self._wanted.next_action(stored, self._state, datetime.now(UTC))
 
     def _ask(self, stored: Stored) -> None:
         """Ask the authority when it would like the renewal. Its silence is no failure."""
@@ -283,8 +275,8 @@ class Attempt:
         life = self._wanted.life(new, self._state)
         if life is None:
             return History()
-        window = self._wanted.window(new, self._state)
-        return after_success(before, life, window, datetime.now(UTC), _random())
+        said = self._wanted.window(new, self._state)
+        return after_success(before, life, said, datetime.now(UTC), _random())
 
     def _remember(self, history: History) -> None:
         """Note how it went. A full disk is what the caller tells anyway."""

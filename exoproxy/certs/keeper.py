@@ -27,7 +27,7 @@ from exoproxy.certs.serving import Served, ServingCertificate
 from exoproxy.certs.state import State, load
 from exoproxy.certs.store import Store
 from exoproxy.certs.wanted import Wanted
-from exoproxy.rules.renewal import Action, Ask, History, Renew, Wait, after_failure, next_action
+from exoproxy.rules.renewal import Action, Ask, History, Renew, Wait, after_failure
 
 logger: Final = logging.getLogger("exoproxy")
 
@@ -99,10 +99,7 @@ class Keeper:
         """Return what is to be done about the certificate; None if that is others' business."""
         if self._issuing is None:
             return None
-        wanted = self._issuing.wanted
-        life = wanted.life(self._stored, self._state)
-        window = wanted.window(self._stored, self._state)
-        return next_action(life, window, self._state.history, self._now())
+        return self._issuing.wanted.next_action(self._stored, self._state, self._now())
 
     async def look(self) -> None:
         """Serve what the store holds if it has changed, and the same in a fresh context daily."""
@@ -145,8 +142,8 @@ class Keeper:
     def _pause(self, issuing: Issuing, before: Action, code: int | None) -> None:
         """Don't start the process over and over, should it change nothing, or not enough.
 
-        To get a certificate and then to ask when to renew it is the usual way. To be told then
-        that it is due already, again and again, would use up the authority's limits.
+        One that was ended between storing a certificate and asking when to renew it has done its
+        work: the next one asks.
         """
         action = self.next_action()
         if action is None or isinstance(action, Wait):

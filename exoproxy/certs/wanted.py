@@ -6,13 +6,14 @@ here once. Light to import: neither the ACME client nor a DNS provider is.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from exoproxy.certs.certbot.lineage import Stored
 from exoproxy.certs.context import ari_id, covers
 from exoproxy.certs.state import State
 from exoproxy.certs.store import Store
-from exoproxy.rules.renewal import Life, NoWindow, Window
+from exoproxy.rules.renewal import Action, Life, NoWindow, Window, next_action
 from exoproxy.settings.load import state_dir
 from exoproxy.settings.location import dotted
 from exoproxy.settings.model import Settings
@@ -68,6 +69,14 @@ class Wanted:
         """
         same = stored is not None and state.window_of == ari_id(stored.certificate)
         return state.window if same else None
+
+    def next_action(self, stored: Stored | None, state: State, now: datetime) -> Action:
+        """Return what is to be done about what is stored, by the rules of renewal; `now` is aware.
+
+        The serving process and the one that issues both decide by this.
+        """
+        life, window = self.life(stored, state), self.window(stored, state)
+        return next_action(life, window, state.history, now)
 
 
 def wanted(settings: Settings) -> list[Wanted]:
