@@ -18,13 +18,12 @@ from exoproxy.certs.attempt import Attempt, Outcome, When
 from exoproxy.certs.certbot import takeover
 from exoproxy.certs.problem import IssuanceProblem
 from exoproxy.certs.wanted import Wanted, store_of, wanted
-from exoproxy.ops.log import configure, printable
+from exoproxy.ops.log import configure
 from exoproxy.ops.stopping import Stopped, stoppable
+from exoproxy.rules.printable import printable
 from exoproxy.settings.model import Settings
 
 logger: Final = logging.getLogger("exoproxy")
-
-Say = Callable[[str], None]
 
 # Of 19: whoever is served comes first, while a certificate may take its time.
 _NICENESS: Final = 10

@@ -18,6 +18,7 @@ from exoproxy.releases.install import Installation, install
 from exoproxy.releases.problem import ReleaseProblem
 from exoproxy.releases.shelf import Origin, Release, Shelf
 from exoproxy.releases.source import Kind, parse_source
+from exoproxy.rules.printable import printable
 from exoproxy.settings.sites import Client
 
 _HEADS: Final = ("", "RELEASE", "TIME", "REF", "COMMIT", "SIZE", "SOURCE")
@@ -208,4 +209,4 @@ class _Progress:
 
 def _harmless(text: str) -> str:
     """Return a text whose file names, which a source may have chosen, can't steer a terminal."""
-    return "".join(each if each.isprintable() or each == "\n" else "?" for each in text)
+    return "\n".join(map(printable, text.split("\n")))

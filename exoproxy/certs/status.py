@@ -17,6 +17,7 @@ from cryptography.x509.oid import NameOID
 from exoproxy.certs.context import covers, warnings_of
 from exoproxy.certs.dns.provider import Record
 from exoproxy.certs.state import State
+from exoproxy.rules.printable import printable
 from exoproxy.rules.renewal import Life, NoWindow, Renew, Wait, Window, next_action
 
 Origin = Literal["acme", "local", "files"]
@@ -117,7 +118,7 @@ def table(found: Sequence[Row], width: int) -> str:
         printed += _aligned(cells, widths, tight)
         for label, sentence in _notes(row):
             printed += textwrap.wrap(
-                _printable(sentence),
+                printable(sentence),
                 width,
                 initial_indent=f"    {label:8}",
                 subsequent_indent=" " * 12,
@@ -209,7 +210,7 @@ def _issuer(certificate: x509.Certificate) -> str:
         for oid in (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME)
     )
     both = name if organization in name else f"{organization} {name}".rstrip()
-    both = _printable(both)
+    both = printable(both)
     return both if len(both) <= _LONGEST_ISSUER else f"{both[: _LONGEST_ISSUER - 1]}…"
 
 
@@ -218,7 +219,7 @@ def _left_behind(records: Sequence[Record]) -> Iterator[str]:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    name = _printable(row.name)
+    name = printable(row.name)
     if row.not_after is None:
         return name, row.origin, "-", "-", "-"
     left = _EXPIRED if row.left.startswith(_EXPIRED) else row.left
@@ -257,8 +258,3 @@ def _span(span: timedelta) -> str:
 
 def _iso(moment: datetime | None) -> str | None:
     return None if moment is None else moment.astimezone(UTC).isoformat()
-
-
-def _printable(text: str) -> str:
-    """Return text that says nothing to a terminal but itself."""
-    return "".join(character if character.isprintable() else "?" for character in text)

@@ -5,15 +5,12 @@ import logging
 import sys
 from typing import TextIO
 
+from exoproxy.rules.printable import printable
+
 
 def is_console(log_format: str, stream: TextIO) -> bool:
     """Tell whether lines are for a person: `auto` looks whether the stream is a terminal."""
     return log_format == "console" or (log_format == "auto" and stream.isatty())
-
-
-def printable(text: str) -> str:
-    """Return text that says nothing to a terminal but itself, and is one line."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 class ConsoleLines(logging.Formatter):

@@ -19,6 +19,7 @@ from pydantic import SecretStr
 
 from exoproxy.certs.dns.provider import Record
 from exoproxy.certs.problem import IssuanceProblem
+from exoproxy.rules.printable import printable
 
 API_URL: Final = "https://api.cloudflare.com/client/v4"
 # As short as Cloudflare takes it, so that a leftover value misleads nobody for long.
@@ -271,7 +272,7 @@ def _codes(error: cloudflare.APIStatusError) -> set[int]:
 
 def _shown(text: object) -> str:
     """Return what others wrote, cut and without what could confuse a terminal or a log."""
-    return "".join(each if each.isprintable() else "?" for each in str(text)[:200])
+    return printable(str(text)[:200])
 
 
 def _reason(error: BaseException) -> str:
