@@ -172,6 +172,7 @@ class MainSite:
             target=target,
             fields=to_cloud(fields, host=route.host, via=self._vias[request.minor]),
             edit_response=_edit if origin is None else partial(_edit, origin=origin),
+            route="proxy",
             compress=proxy.compress,
         )
 

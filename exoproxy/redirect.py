@@ -53,7 +53,7 @@ class RedirectSite:
         # The host is made of letters, digits, dots and hyphens, the target of visible ASCII.
         path = b"/" if request.target.path == b"*" else request.target.origin
         location = b"https://%b%b%b" % (host.encode(), self._suffix, path)
-        return Reply(status=308, fields=[(b"Location", location)])
+        return Reply(status=308, fields=[(b"Location", location)], route="redirect")
 
     def own_fields(self, request: RequestHead | None) -> list[Field]:
         """Return none: nobody calls here from a script."""
@@ -70,4 +70,5 @@ def _proof(request: RequestHead, challenge: Callable[[str], bytes | None]) -> Re
             "No challenge of an authority is pending under this address.",
             hint="A challenge is answered only while a certificate is being ordered.",
         )
-    return Reply(status=200, fields=list(_CHALLENGE_FIELDS), content=content)
+    fields = list(_CHALLENGE_FIELDS)
+    return Reply(status=200, fields=fields, content=content, route="challenge")

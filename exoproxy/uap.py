@@ -129,7 +129,11 @@ class UapSite:
         )
         edit = self._edit if origin is None else partial(self._edit, origin=origin)
         return Forward(
-            upstream=upstream, target=request.target.origin, fields=fields, edit_response=edit
+            upstream=upstream,
+            target=request.target.origin,
+            fields=fields,
+            edit_response=edit,
+            route="instance",
         )
 
     def _allowed_origin(self, request: RequestHead) -> bytes | None:

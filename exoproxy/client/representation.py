@@ -51,16 +51,16 @@ class Representation:
             (b"ETag", etag) if name == b"ETag" else (name, value)
             for name, value in self._validating
         ]
-        return Reply(status=304, fields=fields)
+        return Reply(status=304, fields=fields, route="static")
 
     def precondition_failed(self) -> Reply:
         """Return the answer to a condition that does not hold."""
-        return Reply(status=412, fields=self._validating)
+        return Reply(status=412, fields=self._validating, route="static")
 
     def out_of_range(self) -> Reply:
         """Return the answer to ranges that lie outside."""
         outside = (b"Content-Range", b"bytes */%d" % self.size)
-        return Reply(status=416, fields=[*self._validating, outside])
+        return Reply(status=416, fields=[*self._validating, outside], route="static")
 
     @property
     def _validating(self) -> list[Field]:
@@ -81,12 +81,14 @@ class Representation:
             kind = (b"Content-Type", b"multipart/byteranges; boundary=" + boundary)
             fields = [kind, *(field for field in whole.fields if field[0] != b"Content-Type")]
             encoded = multipart(content, parts, self.kind, boundary)
-            return Reply(status=206, fields=fields, content=encoded)
+            return Reply(status=206, fields=fields, content=encoded, route="static")
         part = parts[0]
         fields = [*whole.fields, (b"Content-Range", part.content_range(self.size))]
         if isinstance(whole, File):
             return replace(whole, status=206, fields=fields, offset=part.offset, length=part.length)
-        return Reply(status=206, fields=fields, content=whole.content[part.offset : part.end])
+        return Reply(
+            status=206, fields=fields, content=whole.content[part.offset : part.end], route="static"
+        )
 
 
 def in_memory(
@@ -97,7 +99,7 @@ def in_memory(
     `kind` is the Content-Type, `modified` in seconds since the epoch.
     """
     fields = _fields(kind, etag, modified, coding)
-    whole = Reply(status=200, fields=fields, content=content)
+    whole = Reply(status=200, fields=fields, content=content, route="static")
     return Representation(coding=coding, etag=etag, kind=kind, size=len(content), whole=whole)
 
 

@@ -215,4 +215,4 @@ def _to_folder(name: str, target: Target) -> Reply:
     if target.query is not None:
         location += b"?" + target.query
     fields = [(b"Location", location), (b"Cache-Control", b"no-cache")]
-    return Reply(status=301, fields=fields, content=b"")
+    return Reply(status=301, fields=fields, route="static")

@@ -69,6 +69,7 @@ def _forward(request: RequestHead) -> Forward:
         target=request.target.path,
         fields=[(b"Host", request.authority.raw), *passed],
         edit_response=_edit,
+        route="page",
         content_limit=LONGEST_CONTENT,
         told_id=True,
     )

@@ -1,5 +1,7 @@
 """What a site decides about a request: `Reply`, `File` or `Forward`. Values only.
 
+The `route` of each is a word for the log and the metrics: which of the product's ways it takes.
+
 `Site.decide` does no I/O beyond asking for a file's state; `proxy.inbound` carries out what it
 decides.
 """
@@ -41,6 +43,7 @@ class Reply:
     status: int
     fields: list[Field] = field(default_factory=list)
     content: bytes = b""
+    route: str = "own"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,7 @@ class File:
     stamp: Stamp
     offset: int
     length: int
+    route: str = "static"
 
 
 EditResponse = Callable[[ResponseHead], list[Field]]
@@ -78,6 +82,7 @@ class Forward:
     target: bytes
     fields: list[Field]
     edit_response: EditResponse
+    route: str = "upstream"
     compress: bool = False
     content_limit: int = 0
     told_id: bool = False

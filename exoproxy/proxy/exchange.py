@@ -115,6 +115,8 @@ class Exchange:
             self._engine.pool.closed(outbound.upstream)
 
     async def _connect(self, outbound: Outbound) -> None:
+        clock = asyncio.get_running_loop().time
+        began = clock()
         try:
             await self._engine.dialer.dial(outbound.upstream, lambda: outbound)
         except BaseException as error:
@@ -130,6 +132,7 @@ class Exchange:
             self._end(error)
         else:
             self._dialling = None
+            self._record.dialled = clock() - began
             self._send(outbound)
 
     def _send(self, outbound: Outbound) -> None:

@@ -230,7 +230,7 @@ class Inbound(asyncio.Protocol):
         head = b"HTTP/1.1 %d %b\r\n" % (reply.status, reason_of(reply.status))
         self.write(b"%b%b\r\n%b" % (head, encode(fields), reply.content))
         record.status, record.sent = reply.status, len(reply.content)
-        record.code, record.detail = error.code, error.sentence
+        record.failed(error)
         engine.finished(record)
         self._linger()
 

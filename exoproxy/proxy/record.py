@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from exoproxy.errors import ProxyError
 from exoproxy.net.dial import Upstream
 from exoproxy.net.listen import Peer
 from exoproxy.wire.head import RequestHead
@@ -11,8 +12,10 @@ from exoproxy.wire.head import RequestHead
 class Record:
     """One request. Bytes are content without framing; times are seconds of the loop's clock.
 
-    `status` is 0 until a head was sent. `code` is the error's code or empty; `detail` its sentence.
-    `request` is None when no valid head came.
+    `status` is 0 until a head was sent. `code` is the error's code or empty, `detail` its sentence,
+    `side` whose doing it is. `route` is the decision's, `refused` where none was made. `dialled` is
+    how long it took to connect to the upstream, 0 where a kept connection was there. `request` is
+    None when no valid head came.
     """
 
     id: str
@@ -21,11 +24,18 @@ class Record:
     request: RequestHead | None
     started: float
     ended: float = 0.0
+    route: str = "refused"
     status: int = 0
     upstream: Upstream | None = None
     reused: bool = False
+    dialled: float = 0.0
     received: int = 0
     sent: int = 0
     code: str = ""
     detail: str = ""
+    side: str = ""
     tunnel: bool = False
+
+    def failed(self, error: ProxyError) -> None:
+        """Say what went wrong, and whose doing it is."""
+        self.code, self.detail, self.side = error.code, error.sentence, error.side.value

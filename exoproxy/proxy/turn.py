@@ -183,6 +183,7 @@ class Turn:
             self._connection.deadline = self._engine.now + CONTINUE_AFTER
 
     def _carry_out(self, decision: Decision, content: bytes) -> None:
+        self._record.route = decision.route
         if isinstance(decision, Forward):
             self._forward(decision, content)
         elif isinstance(decision, Reply):
@@ -338,7 +339,7 @@ class Turn:
         self._over = True
         if self._responder is not None:
             self._responder.client_gone()
-        self._record.code, self._record.detail = error.code, error.sentence
+        self._record.failed(error)
         self._engine.finished(self._record)
 
     # Answers of our own.
@@ -367,7 +368,7 @@ class Turn:
 
     def _problem(self, error: ProxyError) -> None:
         record, request = self._record, self.request
-        record.code, record.detail = error.code, error.sentence
+        record.failed(error)
         if isinstance(error, BadRequest) or error.status in CLOSING:
             self.close = self._astray = True
         reply = problem(error, method=request.method, accept=request.fields, request_id=record.id)

@@ -16,7 +16,7 @@ def location(line: str, host: str, port: int = 443) -> bytes:
     site = RedirectSite(serves=SERVED.__contains__, port=port)
     reply = site.decide(request(line, f"Host: {host}"), peer())
     assert isinstance(reply, Reply)
-    assert (reply.status, reply.content) == (308, b"")
+    assert (reply.status, reply.content, reply.route) == (308, b"", "redirect")
     [(name, value)] = reply.fields
     assert name == b"Location"
     return value
@@ -102,6 +102,7 @@ def test_answers_a_pending_challenge(method: str, query: str) -> None:
     reply, _ = challenged(f"{method} {CHALLENGE}known{query}")
 
     assert reply == Reply(
+        route="challenge",
         status=200,
         fields=[
             (b"Content-Type", b"application/octet-stream"),

@@ -70,7 +70,7 @@ def test_small_file(kept: Entity) -> None:
     """A small file is answered from memory, with a tag made of its content."""
     reply = kept.answer(request())
 
-    assert reply == Reply(status=200, fields=fields_of(KEPT_TAG), content=CONTENT)
+    assert reply == Reply(status=200, fields=fields_of(KEPT_TAG), content=CONTENT, route="static")
     assert kept.answer(request(method=b"HEAD")) is reply
 
 
@@ -101,7 +101,7 @@ def test_not_modified(kept: Entity, method: bytes) -> None:
     """A 304 carries what a cache needs to go on, and no content."""
     for condition in ((b"If-None-Match", KEPT_TAG), (b"If-Modified-Since", MODIFIED)):
         assert kept.answer(request(condition, method=method)) == Reply(
-            status=304, fields=VALIDATING, content=b""
+            route="static", status=304, fields=VALIDATING, content=b""
         )
 
 
@@ -109,12 +109,13 @@ def test_precondition_failed(kept: Entity) -> None:
     """A failed precondition is answered with 412 before a range is looked at."""
     pairs = [(b"If-Match", b'"other"'), (b"Range", b"bytes=99-")]
 
-    assert kept.answer(request(*pairs)) == Reply(status=412, fields=VALIDATING, content=b"")
+    assert kept.answer(request(*pairs)) == Reply(status=412, fields=VALIDATING, route="static")
 
 
 def test_range_of_a_kept_file(kept: Entity) -> None:
     """A range of a kept file is cut out of memory."""
     assert kept.answer(request((b"Range", b"bytes=3-5"))) == Reply(
+        route="static",
         status=206,
         fields=[*fields_of(KEPT_TAG), (b"Content-Range", b"bytes 3-5/10")],
         content=b"345",
@@ -136,7 +137,10 @@ def test_range_of_a_file_on_disk(on_disk: Entity, path: Path) -> None:
 def test_range_outside(kept: Entity) -> None:
     """A range outside the content is answered with 416 and the content's size."""
     assert kept.answer(request((b"Range", b"bytes=10-"))) == Reply(
-        status=416, fields=[*VALIDATING, (b"Content-Range", b"bytes */10")], content=b""
+        route="static",
+        status=416,
+        fields=[*VALIDATING, (b"Content-Range", b"bytes */10")],
+        content=b"",
     )
 
 
@@ -359,6 +363,7 @@ class TestCodings:
         reply = coded.answer(asking(b"br", *pairs))
 
         assert reply == Reply(
+            route="static",
             status=206,
             fields=[
                 *coded.encoded[b"br"].whole.fields,
