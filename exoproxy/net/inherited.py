@@ -6,13 +6,18 @@ is not here: sockets opened by ourselves (`sockets`). Called by `service` at its
 
 import os
 import socket
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Collection, Iterable, Mapping, MutableMapping
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, NamedTuple
 
 from exoproxy.net.sockets import ListenError, TcpOptions
+from exoproxy.rules.printable import printable
 
 _FIRST: Final = 3  # SD_LISTEN_FDS_START
 _VARIABLES: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+
+# Where a socket listens, or is to listen: an address of this host, or "any", and a port.
+Endpoint = tuple[IPv4Address | IPv6Address, int]
 
 
 class Passed(NamedTuple):
@@ -86,3 +91,72 @@ def _listening(descriptor: int, name: str) -> socket.socket:
         sock.close()
         raise ListenError(f"{where}: it does not listen; set Accept=no in its unit.")
     return sock
+
+
+def sort_sockets(
+    passed: Iterable[tuple[str, socket.socket]],
+    *,
+    https: Collection[Endpoint],
+    http: Collection[Endpoint],
+    part: str,
+    unit: str,
+) -> tuple[list[socket.socket], list[socket.socket]]:
+    """Return the sockets for https and those for http, given where each is configured to listen.
+
+    One socket unit has one FileDescriptorName= for all its sockets, so that they are told apart by
+    where they listen: by address and port, else by the port alone, since `[::]` may take IPv4 too
+    and which address is bound is the unit's to say. A socket named `https` or `http` is that one,
+    wherever it listens. `part` ("main") and `unit` ("exoproxy-main.socket") stand in the sentences.
+
+    Raises ListenError for a socket that fits neither and for a configured port without a socket.
+    """
+    sockets = list(passed)
+    found: dict[str, list[socket.socket]] = {"https": [], "http": []}
+    for name, sock in sockets:
+        role = name if name in found else _role(sock, https, http)
+        if role is None:
+            raise ListenError(_misfit(sock, part, unit))
+        found[role].append(sock)
+    if not any(name in found for name, _ in sockets):
+        served = {sock.getsockname()[1] for _, sock in sockets}
+        for key, endpoints in (("listen", https), ("redirect_listen", http)):
+            for _, port in endpoints:
+                if port not in served:
+                    raise ListenError(
+                        f"{part}.{key} names port {port}, and systemd passed no socket for it; add "
+                        f"ListenStream={port} with `systemctl edit {unit}`, or change {part}.{key}."
+                    )
+    return found["https"], found["http"]
+
+
+def _role(
+    sock: socket.socket, https: Collection[Endpoint], http: Collection[Endpoint]
+) -> str | None:
+    if sock.family == socket.AF_UNIX:
+        return None
+    address, port = sock.getsockname()[:2]
+    if (exact := (ip_address(address.partition("%")[0]), port)) in https:
+        return "https"
+    if exact in http:
+        return "http"
+    of_https = any(port == each for _, each in https)
+    of_http = any(port == each for _, each in http)
+    if of_https == of_http:
+        return None
+    return "https" if of_https else "http"
+
+
+def _misfit(sock: socket.socket, part: str, unit: str) -> str:
+    if sock.family == socket.AF_UNIX:
+        return (
+            f"systemd passed the Unix socket {printable(str(sock.getsockname()))}, which has no "
+            f"port to tell https from http by; set FileDescriptorName=https or "
+            f"FileDescriptorName=http with `systemctl edit {unit}`."
+        )
+    address, port = sock.getsockname()[:2]
+    where = f"[{address}]:{port}" if sock.family == socket.AF_INET6 else f"{address}:{port}"
+    return (
+        f"systemd listens on {where}, which {part}.listen and {part}.redirect_listen don't tell "
+        f"for https or http; change ListenStream= with `systemctl edit {unit}`, or name the port "
+        "in one of those two."
+    )

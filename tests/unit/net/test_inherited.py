@@ -2,14 +2,21 @@
 
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
 from exoproxy.net import inherited
-from exoproxy.net.inherited import Passed, inherited_sockets, parse_passed
+from exoproxy.net.inherited import (
+    Endpoint,
+    Passed,
+    inherited_sockets,
+    parse_passed,
+    sort_sockets,
+)
 from exoproxy.net.sockets import ListenError
 
 
@@ -128,3 +135,99 @@ def test_first_socket_is_closed_when_the_second_is_wrong(monkeypatch: pytest.Mon
             inherited_sockets(environment(500))
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(first)
+
+
+Listening = Callable[..., socket.socket]
+
+
+@pytest.fixture
+def listening() -> Iterator[Listening]:
+    """`listening("127.0.0.1")`: a socket bound there, to a free port or a given one."""
+    with ExitStack() as opened:
+
+        def listen(address: str, port: int = 0) -> socket.socket:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            both = address == "::"
+            return opened.enter_context(
+                socket.create_server((address, port), family=family, dualstack_ipv6=both)
+            )
+
+        yield listen
+
+
+def port_of(sock: socket.socket) -> int:
+    port: int = sock.getsockname()[1]
+    return port
+
+
+def sorting(
+    passed: list[tuple[str, socket.socket]], https: list[Endpoint], http: list[Endpoint]
+) -> tuple[list[socket.socket], list[socket.socket]]:
+    return sort_sockets(passed, https=https, http=http, part="main", unit="exoproxy-main.socket")
+
+
+def test_sockets_are_told_apart_by_their_ports(listening: Listening) -> None:
+    """A dual-stack socket stands for the IPv4 and the IPv6 address of its port, in any order."""
+    first, second = listening("::"), listening("::")
+    addresses = [ip_address("0.0.0.0"), ip_address("::")]  # noqa: S104 - a value to compare
+    https = [(address, port_of(second)) for address in addresses]
+    http = [(address, port_of(first)) for address in addresses]
+    name = "exoproxy-main.socket"
+
+    assert sorting([(name, first), (name, second)], https, http) == ([second], [first])
+
+
+def test_a_port_of_both_is_told_by_the_address(listening: Listening) -> None:
+    """Where https and http share a port on two addresses, the address decides."""
+    one = listening("127.0.0.1")
+    port = port_of(one)
+    two = listening("127.0.0.2", port)
+    https, http = [(ip_address("127.0.0.2"), port)], [(ip_address("127.0.0.1"), port)]
+
+    assert sorting([("unknown", one), ("unknown", two)], https, http) == ([two], [one])
+
+
+def test_a_name_decides(listening: Listening, tmp_path: Path) -> None:
+    """A socket named http or https is that one, at whatever port, and even without one."""
+    one, two = listening("127.0.0.1"), listening("127.0.0.1")
+    with socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(str(tmp_path / "socket"))
+        named = [("http", one), ("https", two), ("https", unix)]
+        found = sorting(named, [(ip_address("127.0.0.1"), port_of(one))], [])
+
+    assert found == ([two, unix], [one])
+
+
+def test_a_socket_that_fits_nothing_is_refused(listening: Listening) -> None:
+    """The sentence names the socket, the two keys, and the command that changes the unit."""
+    sock = listening("127.0.0.1")
+    where = rf"127\.0\.0\.1:{port_of(sock)}, which main\.listen and main\.redirect_listen"
+    with pytest.raises(ListenError, match=rf"{where}.*`systemctl edit exoproxy-main\.socket`"):
+        sorting([("unknown", sock)], [(ip_address("127.0.0.1"), 1)], [])
+
+
+def test_a_port_that_could_be_either_is_refused(listening: Listening) -> None:
+    """A dual-stack socket whose port https and http share on two addresses is no guess."""
+    sock = listening("::")
+    port = port_of(sock)
+    https, http = [(ip_address("127.0.0.2"), port)], [(ip_address("127.0.0.1"), port)]
+    with pytest.raises(ListenError, match=rf"\[::\]:{port}, which .* don't tell"):
+        sorting([("unknown", sock)], https, http)
+
+
+def test_a_unix_socket_needs_a_name(tmp_path: Path) -> None:
+    """A Unix socket has no port to go by; its path moves no cursor."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(tmp_path / "so\ncket"))
+        with pytest.raises(ListenError, match=r"so\?cket, .*set FileDescriptorName=https"):
+            sorting([("unknown", sock)], [], [])
+
+
+@pytest.mark.parametrize("key", ["listen", "redirect_listen"])
+def test_a_port_without_a_socket_is_refused(listening: Listening, key: str) -> None:
+    """A configured port that no socket serves stops the start, with the line that is missing."""
+    sock = listening("127.0.0.1")
+    there, missing = [(ip_address("127.0.0.1"), port_of(sock))], [(ip_address("127.0.0.1"), 1)]
+    https, http = (missing, there) if key == "listen" else (there, missing)
+    with pytest.raises(ListenError, match=rf"^main\.{key} names port 1, .*add ListenStream=1 "):
+        sorting([("unknown", sock)], https, http)
