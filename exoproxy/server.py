@@ -41,7 +41,7 @@ class Server:
         self._caps = caps or caps_of(limits)
         self._trusted = trusted
         self._proxy_protocol = proxy_protocol
-        self._acceptors: list[Acceptor] = []
+        self.acceptors: list[Acceptor] = []
         self.engine.start()
 
     def listen(self, sock: socket.socket, context: Context) -> None:
@@ -56,17 +56,38 @@ class Server:
             handshake_timeout=self._limits.handshake_timeout,
         )
         acceptor.start()
-        self._acceptors.append(acceptor)
+        self.acceptors.append(acceptor)
+
+    def adopt(
+        self,
+        site: Site,
+        dialer: Dialer,
+        limits: Limits,
+        *,
+        trusted: Sequence[IPv4Network | IPv6Network],
+        proxy_protocol: bool,
+    ) -> None:
+        """Serve by other rules from the next connection and request on; see `Engine.adopt`."""
+        self.engine.adopt(site, dialer, limits)
+        self._limits = limits
+        self._trusted = trusted
+        self._proxy_protocol = proxy_protocol
+        for acceptor in self.acceptors:
+            acceptor.adopt(
+                trusted=trusted,
+                proxy_protocol=proxy_protocol,
+                handshake_timeout=limits.handshake_timeout,
+            )
 
     async def drain(self, seconds: float) -> None:
         """Accept no more, finish what is under way, and end after `seconds` at the latest."""
-        for acceptor in self._acceptors:
+        for acceptor in self.acceptors:
             acceptor.stop()
         await self.engine.drain(seconds)
 
     async def close(self) -> None:
         """End everything now."""
-        for acceptor in self._acceptors:
+        for acceptor in self.acceptors:
             await acceptor.close()
         await self.engine.close()
 

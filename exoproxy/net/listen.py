@@ -119,6 +119,18 @@ class Acceptor:
         self._pause_end: asyncio.TimerHandle | None = None
         self._arriving: set[asyncio.Task[None]] = set()
 
+    def adopt(
+        self,
+        *,
+        trusted: Sequence[IPv4Network | IPv6Network],
+        proxy_protocol: bool,
+        handshake_timeout: float,
+    ) -> None:
+        """Admit by other rules from now on; who is in stays in."""
+        self._trusted = trusted
+        self._proxy_protocol = proxy_protocol
+        self._handshake_timeout = handshake_timeout
+
     def start(self) -> None:
         """Begin to accept."""
         self._stopped = False

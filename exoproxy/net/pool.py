@@ -54,6 +54,13 @@ class Pool(Generic[KeptT]):
         self._open: dict[Upstream, int] = {}
         self._count = 0
 
+    def adopt(self, *, idle_timeout: float, per_upstream: int, total: int) -> None:
+        """Keep by other bounds from now on, and nothing that was kept before."""
+        self._idle_timeout = idle_timeout
+        self._per_upstream = per_upstream
+        self._total = total
+        self.clear()
+
     def __len__(self) -> int:
         return self._count
 

@@ -8,7 +8,9 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import random
 import secrets
+import time
 from collections.abc import Callable, Collection, Coroutine
 from email.utils import formatdate
 from typing import Any, Final
@@ -21,14 +23,11 @@ from exoproxy.proxy.decision import Site
 from exoproxy.proxy.inbound import Inbound
 from exoproxy.proxy.outbound import Outbound
 from exoproxy.proxy.record import Record
-from exoproxy.proxy.tunnel import Tunnel
+from exoproxy.proxy.tunnel import GOODBYE, Tunnel
 from exoproxy.settings.limits import Limits
 from exoproxy.wire.head import HeadLimits, RequestHead
 
 logger: Final = logging.getLogger("exoproxy.engine")
-
-# How long tunnels may take to end once they were told to.
-GOODBYE: Final = 5.0
 
 
 class Engine:
@@ -49,15 +48,9 @@ class Engine:
             per_upstream=limits.upstream_idle_connections,
             total=limits.upstream_idle_total,
         )
-        self.request_limits: HeadLimits = HeadLimits(
-            target=limits.request_target,
-            field=limits.request_field,
-            head=limits.request_head,
-            fields=limits.request_fields,
-        )
-        self.response_limits: HeadLimits = HeadLimits(
-            field=limits.response_field, head=limits.response_head, fields=limits.response_fields
-        )
+        self.request_limits: HeadLimits
+        self.response_limits: HeadLimits
+        self.request_limits, self.response_limits = _head_limits(limits)
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -70,6 +63,22 @@ class Engine:
         # Set whenever a connection ends; those who wait for the last one look again.
         self.left = asyncio.Event()
         self.sweep(self.now)
+
+    def adopt(self, site: Site, dialer: Dialer, limits: Limits) -> None:
+        """Serve by other rules from the next request on.
+
+        What is under way goes on. No connection to an upstream is kept that another dialer made:
+        what it leads to may not be allowed any more.
+        """
+        self.site = site
+        self.dialer = dialer
+        self.limits = limits
+        self.request_limits, self.response_limits = _head_limits(limits)
+        self.pool.adopt(
+            idle_timeout=limits.upstream_idle_timeout,
+            per_upstream=limits.upstream_idle_connections,
+            total=limits.upstream_idle_total,
+        )
 
     def start(self) -> None:
         """Begin to sweep once a second."""
@@ -116,12 +125,12 @@ class Engine:
             self.site.name,
             peer,
             request,
-            self._loop.time(),
+            time.monotonic(),
         )
 
     def finished(self, record: Record) -> None:
         """Close a record and log it."""
-        record.ended = self._loop.time()
+        record.ended = time.monotonic()
         self._log(record)
 
     def defect(self) -> None:
@@ -143,16 +152,22 @@ class Engine:
         self.finished(record)
 
     async def drain(self, seconds: float) -> None:
-        """End in peace: requests are finished, tunnels get `seconds`, then a Close frame.
+        """End in peace: requests are finished, and tunnels get a Close frame within `seconds`.
 
-        The listeners are closed by the caller beforehand. Cancel it to end at once.
+        Each tunnel at a moment of its own in the second half, so that its user can finish a
+        sentence and the browsers don't all come back at once. The listeners are closed by the
+        caller beforehand. Cancel it to end at once.
         """
         self.draining = True
+        self.now = self._loop.time()
         for inbound in list(self.inbounds):
             inbound.drain()
+        for tunnel in list(self.tunnels):
+            # S311: nothing is guarded by these numbers.
+            tunnel.leave_at(self.now + seconds * random.uniform(0.5, 1))  # noqa: S311
         await self._until_gone(self.inbounds, self.tunnels, seconds=seconds)
         for tunnel in list(self.tunnels):
-            tunnel.finish(GOODBYE)
+            tunnel.finish()
         await self._until_gone(self.tunnels, seconds=GOODBYE)
 
     async def _until_gone(self, *groups: Collection[object], seconds: float) -> None:
@@ -178,3 +193,18 @@ class Engine:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         groups = (self.inbounds, self.outbounds, self.tunnels)
         await self._until_gone(*groups, seconds=GOODBYE)
+
+
+def _head_limits(limits: Limits) -> tuple[HeadLimits, HeadLimits]:
+    """Return the bounds of requests' heads and of answers'."""
+    return (
+        HeadLimits(
+            target=limits.request_target,
+            field=limits.request_field,
+            head=limits.request_head,
+            fields=limits.request_fields,
+        ),
+        HeadLimits(
+            field=limits.response_field, head=limits.response_head, fields=limits.response_fields
+        ),
+    )

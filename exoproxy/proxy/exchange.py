@@ -5,6 +5,7 @@ Exosphere. No task and no future unless a connection has to be dialled.
 """
 
 import asyncio
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -115,8 +116,7 @@ class Exchange:
             self._engine.pool.closed(outbound.upstream)
 
     async def _connect(self, outbound: Outbound) -> None:
-        clock = asyncio.get_running_loop().time
-        began = clock()
+        began = time.monotonic()
         try:
             await self._engine.dialer.dial(outbound.upstream, lambda: outbound)
         except BaseException as error:
@@ -132,7 +132,7 @@ class Exchange:
             self._end(error)
         else:
             self._dialling = None
-            self._record.dialled = clock() - began
+            self._record.dialled = time.monotonic() - began
             self._send(outbound)
 
     def _send(self, outbound: Outbound) -> None:

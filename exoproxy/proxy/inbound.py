@@ -6,7 +6,7 @@ answer are a `Turn`'s business; what to answer is `site.decide`'s.
 
 import asyncio
 import math
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from exoproxy.errors import ClientGone, ProxyError, RequestTimeout
 from exoproxy.net.caps import Slot
@@ -19,6 +19,9 @@ from exoproxy.wire.head import RequestReader
 
 if TYPE_CHECKING:
     from exoproxy.proxy.engine import Engine
+
+# Seconds that a connection between two requests stays open after the process was told to end.
+LAST_CALL: Final = 1.0
 
 
 class Inbound(asyncio.Protocol):
@@ -164,7 +167,9 @@ class Inbound(asyncio.Protocol):
         if self._turn is not None:
             self._turn.close = True
         elif not self._reader.started and not self._lingering:
-            self.transport.close()
+            # A request may be on its way: it is served, and told that no other will be
+            # (RFC 9112 section 9.6). A close right now would be an error to its sender.
+            self.deadline = min(self.deadline, self.engine.now + LAST_CALL)
 
     # Requests in.
 

@@ -58,6 +58,7 @@ class Outbound(asyncio.Protocol):
     __slots__ = (
         "_body",
         "_chunked",
+        "_dialer",
         "_engine",
         "_exchange",
         "_head",
@@ -79,6 +80,8 @@ class Outbound(asyncio.Protocol):
 
     def __init__(self, engine: "Engine", upstream: Upstream) -> None:
         self._engine = engine
+        # Whose policy has judged the address: under another one the connection isn't used again.
+        self._dialer = engine.dialer
         self.upstream = upstream
         self._exchange: Answered | None = None
         self._reader = ResponseReader(engine.response_limits)
@@ -227,7 +230,8 @@ class Outbound(asyncio.Protocol):
             # An answer that came before its request was taken: what is left is not sent any more.
             self._request_sent = False
         reusable = self._keep and self._request_sent and not body.rest
-        if not reusable or self.transport.is_closing():
+        current = self._dialer is self._engine.dialer
+        if not (reusable and current) or self.transport.is_closing():
             self._close()
             return
         if self._paused:

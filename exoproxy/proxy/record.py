@@ -10,7 +10,7 @@ from exoproxy.wire.head import RequestHead
 
 @dataclass(slots=True, eq=False)
 class Record:
-    """One request. Bytes are content without framing; times are seconds of the loop's clock.
+    """One request. Bytes are content without framing, times seconds of the monotonic clock.
 
     `status` is 0 until a head was sent. `code` is the error's code or empty, `detail` its sentence,
     `side` whose doing it is. `route` is the decision's, `refused` where none was made. `dialled` is

@@ -8,7 +8,7 @@ process has to end, both sides get a Close frame between two frames of the other
 import asyncio
 import math
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from exoproxy.net.pipe import PipeEnd
 from exoproxy.proxy.record import Record
@@ -17,6 +17,9 @@ from exoproxy.wire.upgrade import FrameTracker, close_frame
 
 if TYPE_CHECKING:
     from exoproxy.proxy.engine import Engine
+
+# Seconds that both ends get to answer a Close frame.
+GOODBYE: Final = 5.0
 
 
 class _Direction:
@@ -69,6 +72,7 @@ class Tunnel:
         "_ending",
         "_engine",
         "_idle",
+        "_leaving",
         "_open",
         "_record",
         "_release",
@@ -93,6 +97,7 @@ class Tunnel:
         self._down = _Direction()
         self._open = 2
         self._ending = False
+        self._leaving = False
         self._seen = 0
         # The idle limit is off by default; where it is on, `timed_out` looks whether bytes came.
         self._idle = engine.limits.tunnel_idle_timeout
@@ -119,7 +124,13 @@ class Tunnel:
             if not end.transport.is_closing():
                 end.transport.resume_reading()
 
-    def finish(self, seconds: float) -> None:
+    def leave_at(self, moment: float) -> None:
+        """Say goodbye at that moment (seconds of the loop's clock), unless it ends before."""
+        if not self._ending:
+            self._leaving = True
+            self.deadline = moment
+
+    def finish(self, seconds: float = GOODBYE) -> None:
         """Say goodbye to both sides and end after `seconds` at the latest."""
         self._ending = True
         self.deadline = self._engine.now + seconds
@@ -132,7 +143,10 @@ class Tunnel:
             end.transport.write(data)
 
     def timed_out(self) -> None:
-        """End both connections: a half-close, a goodbye or a silence has lasted long enough."""
+        """Do what is due: a half-close, a goodbye or a silence has lasted long enough."""
+        if self._leaving and not self._ending:
+            self.finish()
+            return
         count = self._up.count + self._down.count
         if count != self._seen and not self._ending:
             self._seen = count

@@ -91,7 +91,22 @@ async def test_128_idle_connections_are_closed(deployment: Deployment) -> None:
 
         assert await client.ended() == "FIN"
         assert await there.ended() in {"FIN", "RST"}
-        assert await exit_code(way, within=2) == 0
+        assert await exit_code(way, within=4) == 0
+
+
+async def test_121_request_that_meets_the_end_is_answered(deployment: Deployment) -> None:
+    """A request that was on its way when the end began is served, as the connection's last."""
+    async with deployment.way("uap") as way:
+        client, there = await idle(way)
+        await told_to_end(way)
+        client.send(way.request())
+        await there.head()
+        there.send(answer())
+        got = await client.head()
+
+        assert b"\r\nConnection: close\r\n" in got
+        assert await client.ended() == "FIN"
+        assert await exit_code(way, within=4) == 0
 
 
 @pytest.mark.parametrize("mode", ["main", "uap"])
@@ -132,8 +147,8 @@ async def test_128_request_that_does_not_end_is_cut(deployment: Deployment) -> N
         assert await there.ended() in {"FIN", "RST"}
 
 
-async def test_128_tunnels_say_goodbye_at_the_deadline(deployment: Deployment) -> None:
-    """Until then they work; then both ends get Close 1001, masked towards the server."""
+async def test_128_tunnels_say_goodbye_before_the_deadline(deployment: Deployment) -> None:
+    """Half of the time they work on; then both ends get Close 1001, masked towards the server."""
     async with deployment.way("uap", limits={"drain": DRAIN}) as way:
         client, there = await tunnel(way)
         began = asyncio.get_running_loop().time()
@@ -148,7 +163,8 @@ async def test_128_tunnels_say_goodbye_at_the_deadline(deployment: Deployment) -
 
         assert words == (b"\x81\x04back", b"\x81\x85\0\0\0\0there")
         assert (frames[0], unmasked(frames[1])) == (GOING_AWAY, GOING_AWAY)
-        assert DRAIN <= waited < DRAIN + 1
+        # The process looks at its clock once a second.
+        assert DRAIN / 2 <= waited < DRAIN + 1
         assert await exit_code(way, within=2) == 0
 
 

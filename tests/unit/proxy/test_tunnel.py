@@ -1,11 +1,15 @@
 """A tunnel between plain connections: half-close, reset, silence. Cases 135 to 137."""
 
+import asyncio
+import random
+
 import pytest
 
-from engine_room import NAME, Room, engine_room
+from engine_room import NAME, Room, engine_room, settled
 from peers import End, request
 
 HALF_CLOSE = 30
+CLOSE = b"\x88"
 
 ASK = request(NAME, (b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"))
 AGREE = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
@@ -88,3 +92,31 @@ async def test_137_limit_of_silence(side: str) -> None:
 
         assert await one.ended() in {"FIN", "RST"}
         assert await other.ended() in {"FIN", "RST"}
+
+
+async def test_128_goodbyes_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each tunnel gets its Close frame at a moment of its own."""
+    shares = iter([0.5, 0.75])
+    monkeypatch.setattr(random, "uniform", lambda *_: next(shares))
+    async with engine_room() as room:
+        ends = [await room.connect(), await room.connect()]
+        for client in tuple(ends):
+            client.send(ASK)
+            there = await room.upstream.accepted()
+            await there.head()
+            there.send(AGREE)
+            await client.head()
+            ends.append(there)
+        draining = asyncio.create_task(room.engine.drain(20))
+        await settled()
+        began = room.engine.now
+        silent = []
+        for seconds in (9, 11, 14, 16):
+            room.engine.sweep(began + seconds)
+            silent.append(sum(not each._ending for each in room.engine.tunnels))
+        for end in ends:
+            assert (await end.read(2))[:1] == CLOSE
+            end.close()
+        await draining
+
+        assert silent == [2, 1, 1, 0]
