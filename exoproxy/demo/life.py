@@ -167,7 +167,7 @@ async def _serve(plan: Plan, settings: Settings, ports: _Ports) -> None:
     policy = cloud_proxy(settings.main, settings.main.proxy, own).policy
     to_instances = dialer_for(uap.policy, limits, resolver=names)
     async with AsyncExitStack() as stack:
-        pages = await stack.enter_async_context(serving(application(settings), limits))
+        pages = await stack.enter_async_context(serving(application(lambda: settings), limits))
         to_cloud = dialer_for(policy, limits, resolver=names, ca_file=plan.ca_file, own=pages)
         api = cloud(plan.endpoints(), plan.server())
         await stack.enter_async_context(

@@ -31,12 +31,14 @@ _GRACE_SECONDS: Final = 0.1
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def application(settings: Settings) -> web.Application:
-    """Return all pages; which of them are reached is said by `routes`."""
+def application(current: Callable[[], Settings]) -> web.Application:
+    """Return all pages; which of them are reached is said by `routes`.
+
+    `current` returns the settings of the moment, which a reload changes.
+    """
     app = web.Application(middlewares=[_refusals], client_max_size=LONGEST_CONTENT)
-    redirect = oidc_redirector(settings.limits.response_field)
-    app.router.add_post(OIDC_REDIRECTOR.decode(), redirect)
-    app.router.add_get(SELF_TEST.decode(), self_test(settings))
+    app.router.add_post(OIDC_REDIRECTOR.decode(), oidc_redirector(current))
+    app.router.add_get(SELF_TEST.decode(), self_test(current))
     return app
 
 

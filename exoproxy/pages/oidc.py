@@ -13,6 +13,7 @@ from aiohttp import web
 
 from exoproxy.errors import ContentTooLarge, LoginRefused
 from exoproxy.proxy.page import SECURITY_FIELDS
+from exoproxy.settings.model import Settings
 
 LOGIN: Final = "/auth/oidc-login?token="
 # Keystone's form has one field; some identity providers' have a few beside.
@@ -21,14 +22,17 @@ MOST_FIELDS: Final = 64
 _HEADERS: Final = {name.decode(): value.decode() for name, value in SECURITY_FIELDS}
 
 
-def oidc_redirector(longest: int) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """Return the handler; `longest` is how many bytes a Location may have.
+def oidc_redirector(
+    current: Callable[[], Settings],
+) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """Return the handler; `current` returns the settings of the moment.
 
     It raises `LoginRefused` for a form without exactly one token, `ContentTooLarge` for a token
     that is too long to be sent in an address.
     """
 
     async def redirect(request: web.Request) -> web.Response:
+        longest = current().limits.response_field
         return web.Response(
             status=302, headers={"Location": location(await request.read(), longest), **_HEADERS}
         )

@@ -1,6 +1,6 @@
 """The self-test page: tries the deployment from the browser of whoever opens it.
 
-All is in one document, made at start: nothing is loaded from elsewhere, the script and the style
+All is in one document: nothing is loaded from elsewhere, the script and the style
 are allowed by their hashes, and what the page knows of the deployment is data that can't end its
 element. What is asked, and what the answers mean, is in `self_test.js`.
 """
@@ -8,6 +8,7 @@ element. What is asked, and what the answers mean, is in `self_test.js`.
 import json
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
+from functools import cache
 from hashlib import sha256
 from html import escape
 from pathlib import Path
@@ -21,11 +22,13 @@ from exoproxy.settings.sites import Main, Region
 _FOLDER: Final = Path(__file__).parent
 
 
-def self_test(settings: Settings) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """Return the handler of the page."""
-    content, headers = page(settings)
+def self_test(
+    current: Callable[[], Settings],
+) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """Return the handler of the page; `current` returns the settings of the moment."""
 
     async def show(_: web.Request) -> web.Response:
+        content, headers = page(current())
         return web.Response(body=content, headers=headers)
 
     return show
@@ -115,5 +118,6 @@ def _source(text: str) -> str:
     return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
 
 
+@cache
 def _read(name: str) -> str:
     return (_FOLDER / name).read_text(encoding="utf-8")

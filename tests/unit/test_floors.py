@@ -24,8 +24,10 @@ HOUSE = (
     {"client", "pages", "certs", "ops"},
     {"main", "uap", "redirect", "releases"},
     {"sites", "server"},
-    {"service", "explain"},
-    {"demo", "check", "live", "cert", "installing"},
+    {"explain"},
+    {"admin"},
+    {"service"},
+    {"demo", "check", "live", "cert", "installing", "status"},
     {"cli"},
     {"__main__"},
 )

@@ -76,7 +76,7 @@ async def house(
         pages=routes(SETTINGS.main),
     )
     caps = Caps(total=100, per_client=100)
-    async with serving(app or application(SETTINGS), bounds) as own:
+    async with serving(app or application(lambda: SETTINGS), bounds) as own:
         if gone:
             own = {name: path.with_name("gone") for name, path in own.items()}
         engine = Engine(site, dialer_for(NOTHING, bounds, own=own), bounds, records.append)
@@ -244,7 +244,7 @@ async def test_defect_of_a_page_tells_nothing(
     async def fails(request: web.Request) -> web.Response:
         raise ZeroDivisionError("canary")
 
-    app = application(SETTINGS)
+    app = application(lambda: SETTINGS)
     broken = web.Application(middlewares=app.middlewares)
     broken.router.add_post(OIDC_REDIRECTOR.decode(), fails)
     async with house(tmp_path, broken) as found:
@@ -306,7 +306,7 @@ async def test_only_this_user_reaches_the_socket(
     monkeypatch.setenv("RUNTIME_DIRECTORY", f"{tmp_path}:/run/other")
     before = os.umask(0)
     try:
-        async with serving(application(SETTINGS), Limits()) as own:
+        async with serving(application(lambda: SETTINGS), Limits()) as own:
             path = own["pages"]
             mode = stat.S_IMODE(path.parent.stat().st_mode)
             is_socket = path.is_socket()
@@ -329,7 +329,7 @@ async def test_no_place_for_the_socket(
         folder.mkdir()
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(folder))
     with pytest.raises(ListenError, match="let RUNTIME_DIRECTORY name"):
-        async with serving(application(SETTINGS), Limits()):
+        async with serving(application(lambda: SETTINGS), Limits()):
             pass
 
     assert case == "missing" or os.listdir(folder) == []
@@ -337,7 +337,7 @@ async def test_no_place_for_the_socket(
 
 def test_application_has_every_page() -> None:
     """Whatever can be switched on is there to be reached."""
-    paths = {resource.canonical for resource in application(SETTINGS).router.resources()}
+    paths = {resource.canonical for resource in application(lambda: SETTINGS).router.resources()}
 
     assert paths == {OIDC_REDIRECTOR.decode(), SELF_TEST.decode()}
 

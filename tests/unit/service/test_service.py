@@ -1,6 +1,5 @@
 """A process's life as far as it needs no process: what it can not start with, and sockets."""
 
-import contextlib
 import socket
 from pathlib import Path
 
@@ -10,10 +9,7 @@ from exoproxy import service
 from exoproxy.certs.context import CertificateProblem
 from exoproxy.main import MainSite
 from exoproxy.service import serve_main, serve_uap
-from exoproxy.settings.acme import Acme, Dns
-from exoproxy.settings.limits import Limits
 from exoproxy.settings.model import Settings
-from ports import free_port
 
 CONFIG = Path("/etc/exoproxy/exoproxy.yaml")
 
@@ -60,12 +56,11 @@ def test_nothing_works_on_after_the_service(monkeypatch: pytest.MonkeyPatch) -> 
         raise CertificateProblem("on the way")
 
     monkeypatch.setattr(service, "configure", lambda _: None)
-    monkeypatch.setattr(service, "_run", fail)
+    monkeypatch.setattr(service, "sockets_of", fail)
     monkeypatch.setattr(MainSite, "close", lambda site: closed.append(site))
     main = {"hostname": "my.example.org", "listen": ["127.0.0.1:443"], "proxy": None}
-    with pytest.raises(CertificateProblem):
-        serve_main(Settings.model_validate({"main": main}), CONFIG)
 
+    assert serve_main(Settings.model_validate({"main": main}), CONFIG) == 1
     assert len(closed) == 1
 
 
@@ -84,51 +79,3 @@ def test_a_port_in_use_is_told(
 
         assert serve_uap(settings, CONFIG, "X") == 1
     assert str(port) in capsys.readouterr().err
-
-
-def test_systemds_sockets_come_first(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Those named http are for the redirect, all others serve; none is opened beside them."""
-    port = free_port()
-    part = region(listen=[f"127.0.0.1:{port}"], redirect_listen=[]).uap
-    assert part is not None
-    with contextlib.ExitStack() as opened:
-        one, two, three = (opened.enter_context(socket.socket()) for _ in range(3))
-        passed = [("https", one), ("http", two), ("exoproxy-uap.socket", three)]
-        monkeypatch.setattr(service, "inherited_sockets", lambda *, options: passed)
-
-        assert service._sockets(part.regions["X"], Limits(), opened) == ([one, three], [two])
-        monkeypatch.setattr(service, "inherited_sockets", lambda *, options: [])
-        https, http = service._sockets(part.regions["X"], Limits(), opened)
-        assert [sock.getsockname() for sock in https] == [("127.0.0.1", port)]
-        assert http == []
-
-
-async def test_certificates_are_got_where_the_configuration_says(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """The process is for this mode's name, reads the same file, and gets time for DNS."""
-    started: list[tuple[str, Path]] = []
-
-    async def start(name: str, config: Path) -> None:
-        started.append((name, config))
-
-    monkeypatch.setattr(service, "start_renewal", start)
-    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
-    settings = region().model_copy(update={"acme": Acme(dns=Dns(propagation_timeout=300))})
-    issuing = service._issuing(settings, CONFIG, "proxy.example.com")
-    assert issuing is not None
-    await issuing.start()
-
-    assert started == [("proxy.example.com", CONFIG)]
-    assert issuing.limit == 1800
-    assert issuing.wanted.names == ("proxy.example.com", "*.proxy.example.com")
-    assert issuing.store.folder == tmp_path / "acme"
-
-
-def test_other_certificates_are_got_by_others() -> None:
-    """A local certificate, or one from files, starts no process."""
-    settings = region(certificate="local")
-
-    assert service._issuing(settings, CONFIG, "proxy.example.com") is None

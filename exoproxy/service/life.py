@@ -1,0 +1,240 @@
+"""From ready to the end, as signals say: SIGHUP reloads, SIGTERM drains, a second one ends.
+
+All that a reload replaces is made before anything is replaced, so that a mistake leaves the process
+as it was. What is under way, a request or a websocket, goes on with what it began with.
+"""
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+from exoproxy.certs.context import CertificateProblem
+from exoproxy.certs.keeper import Keeper
+from exoproxy.certs.probe import own_listeners, probe
+from exoproxy.certs.serving import Served
+from exoproxy.net.dial import Dialer
+from exoproxy.ops.access import AccessLog
+from exoproxy.ops.log import configure
+from exoproxy.ops.systemd import Notifier
+from exoproxy.proxy.decision import Site
+from exoproxy.proxy.record import Record
+from exoproxy.server import Context, Server, caps_of, tcp_options
+from exoproxy.service.mode import Mode, mode_of
+from exoproxy.service.reload import waiting, with_what_is_fixed
+from exoproxy.service.sockets import Sockets
+from exoproxy.settings.load import ConfigurationErrors, load
+
+logger: Final = logging.getLogger("exoproxy")
+
+
+class Life:
+    """A mode on its sockets, from `live` until a signal ends it.
+
+    `config` is the file that its settings come from. Making one raises `CertificateProblem`.
+    """
+
+    def __init__(self, mode: Mode, config: Path, sockets: Sockets, notifier: Notifier) -> None:
+        self._mode = mode
+        self._config = config
+        self._sockets = sockets
+        self._notifier = notifier
+        self._certificate = mode.certificate()
+        self._caps = caps_of(mode.settings.limits)
+        self._own: Mapping[str, Path] = {}
+        self._servers: list[Server] = []
+        self._reload_asked = asyncio.Event()
+        self._ending: asyncio.Task[None] | None = None
+        self._ended = asyncio.Event()
+
+    async def live(self) -> None:
+        """Serve until a signal ends it; the pages are there before and after all else.
+
+        Raises `CertificateProblem` and `ListenError`.
+        """
+        self._loop = asyncio.get_running_loop()
+        try:
+            async with AsyncExitStack() as around:
+                if self._mode.region is None:
+                    self._own = await around.enter_async_context(self._pages())
+                await self._serve()
+        finally:
+            self._mode.close()
+
+    def _pages(self) -> AbstractAsyncContextManager[Mapping[str, Path]]:
+        # Heavy to import, and only this mode needs it.
+        from exoproxy.pages.application import application, serving
+
+        return serving(application(lambda: self._mode.settings), self._mode.settings.limits)
+
+    async def _serve(self) -> None:
+        mode = self._mode
+        limits, trusted = mode.settings.limits, mode.settings.trusted_proxies
+        self._log = AccessLog(mode.settings.log, trusted=trusted)
+        dialer = mode.dialer(self._own)
+        contexts: tuple[Context, Context] = (lambda: self._certificate(), lambda: None)
+        for site, sockets, context in zip(self._sites(), self._sockets, contexts, strict=True):
+            server = Server(
+                site,
+                dialer,
+                limits,
+                self._finished,
+                caps=self._caps,
+                trusted=trusted,
+                proxy_protocol=mode.settings.proxy_protocol,
+            )
+            self._servers.append(server)
+            for sock in sockets:
+                server.listen(sock, context)
+        self._keep()
+        reloader = self._loop.create_task(self._reload_when_asked())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._end)
+        self._loop.add_signal_handler(signal.SIGHUP, self._reload_asked.set)
+        logger.info("%s with %s", self._status(), self._certificate.served)
+        self._notifier.ready(self._status())
+        self._beat()
+        try:
+            await self._ended.wait()
+        finally:
+            reloader.cancel()
+            for server in self._servers:
+                await server.close()
+            self._log.close()
+
+    def _sites(self) -> tuple[Site, Site]:
+        """Return what is served by https, and by http."""
+        return self._mode.site, self._mode.redirect()
+
+    def _finished(self, record: Record) -> None:
+        self._log.request(record)
+
+    def _status(self) -> str:
+        where = ", ".join("{}:{}".format(*sock.getsockname()[:2]) for sock in self._sockets.https)
+        return f"Serving {self._mode.names[0]} ({self._mode.site.name}) on {where}"
+
+    def _beat(self) -> None:
+        """Tell systemd's watchdog that the loop turns."""
+        if self._notifier.watchdog is not None:
+            self._notifier.beat()
+            self._loop.call_later(self._notifier.watchdog, self._beat)
+
+    def _keep(self) -> None:
+        """Begin to watch the certificate, and to get one where that is our business."""
+        self._keeper = Keeper(
+            self._certificate, self._probe, issuing=self._mode.issuing(self._config)
+        )
+        self._keeper.start()
+
+    async def _probe(self, served: Served) -> None:
+        settings = self._mode.settings
+        listeners = own_listeners(
+            self._sockets.https,
+            proxy_protocol=settings.proxy_protocol,
+            trusted=settings.trusted_proxies,
+        )
+        await probe(listeners, self._mode.names[0], served)
+
+    # Other settings.
+
+    async def _reload_when_asked(self) -> None:
+        while True:
+            await self._reload_asked.wait()
+            self._reload_asked.clear()
+            self._notifier.reloading()
+            try:
+                await self._reload()
+            except ConfigurationErrors as errors:
+                for line in errors.lines:
+                    logger.error("%s", line)
+                logger.error("Not reloaded: the running configuration stays as it is")
+            except CertificateProblem as problem:
+                logger.error("Not reloaded, the running configuration stays as it is: %s", problem)
+            except Exception:
+                logger.exception("Not reloaded, by a defect of the proxy")
+            self._notifier.ready(self._status())
+
+    async def _reload(self) -> None:
+        """Take over what the file says now. Raises `ConfigurationErrors`, `CertificateProblem`."""
+        before = self._mode
+        mode, fixed = await asyncio.to_thread(self._read)
+        try:
+            dialer = mode.dialer(self._own)
+            same = mode.certificate_is_as_in(before)
+            certificate = self._certificate
+            if same:
+                served = await asyncio.to_thread(certificate.load)
+            else:
+                certificate = await asyncio.to_thread(mode.certificate)
+        except BaseException:
+            mode.close()
+            raise
+        self._mode, self._certificate = mode, certificate
+        if same:
+            certificate.serve(served)
+        self._adopt(dialer)
+        for key in fixed:
+            logger.warning("%s: the new value takes effect when the service is restarted", key)
+        logger.info("Reloaded; %s with %s", self._status(), certificate.served)
+        if not same:
+            await self._keeper.stop()
+            self._keep()
+        # It waits for the file that is being encoded.
+        await asyncio.to_thread(before.close)
+
+    def _read(self) -> tuple[Mode, list[str]]:
+        """Return what the file says now, and the keys whose new values have to wait."""
+        running, region, key = self._mode.settings, self._mode.region, self._mode.key
+        read = load(self._config)
+        try:
+            settings = with_what_is_fixed(running, read, region)
+        except KeyError:
+            raise ConfigurationErrors(
+                [f"{self._config}: {key}: is gone, and this process serves it; stop the service"]
+            ) from None
+        mode = mode_of(settings, region)
+        mode.warn()
+        return mode, waiting(running, read, region, key)
+
+    def _adopt(self, dialer: Dialer) -> None:
+        settings = self._mode.settings
+        limits, trusted = settings.limits, settings.trusted_proxies
+        configure(settings.log.format)
+        self._log.close()
+        self._log = AccessLog(settings.log, trusted=trusted)
+        self._caps.total = limits.connections
+        self._caps.per_client = limits.connections_per_client
+        for sock in (*self._sockets.https, *self._sockets.http):
+            if sock.family != socket.AF_UNIX:
+                tcp_options(limits).apply(sock)
+        for server, site in zip(self._servers, self._sites(), strict=True):
+            server.adopt(
+                site,
+                dialer,
+                limits,
+                trusted=trusted,
+                proxy_protocol=settings.proxy_protocol,
+            )
+
+    # The end.
+
+    def _end(self) -> None:
+        """The first signal drains, the second ends at once."""
+        if self._ending is not None:
+            self._ended.set()
+            return
+        seconds = self._mode.settings.limits.drain
+        text = f"Ending: requests and websockets get {seconds} s"
+        logger.info("%s", text)
+        self._notifier.stopping(text)
+        self._ending = self._loop.create_task(self._drain(seconds))
+
+    async def _drain(self, seconds: float) -> None:
+        await asyncio.gather(
+            *(server.drain(seconds) for server in self._servers), self._keeper.stop()
+        )
+        self._ended.set()
