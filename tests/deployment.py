@@ -29,6 +29,16 @@ REGION = "Here"
 INSTANCE = "127.0.0.2"
 CLOUD = "localhost"
 
+UPGRADE = (
+    (b"Connection", b"Upgrade"),
+    (b"Upgrade", b"websocket"),
+    (b"Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+    (b"Sec-WebSocket-Version", b"13"),
+)
+AGREED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+# RFC 6455 sections 5.5.1 and 7.4.1: a Close frame with code 1001, "going away".
+GOING_AWAY = b"\x88\x02\x03\xe9"
+
 # Seconds for the last socket to go once both ends have left; TLS waits that long for a goodbye.
 LEFT_WITHIN = 8
 
@@ -150,6 +160,21 @@ class Way:
         client = await self.site.connect(self.site.host(port or self.upstream.port))
         self._clients.append(client)
         return client
+
+    async def asked(self, request: bytes = b"") -> tuple[End, End]:
+        """Return both ends of a request whose head the upstream has."""
+        client = await self.connect()
+        client.send(request or self.request())
+        there = await self.upstream.accepted()
+        await there.head()
+        return client, there
+
+    async def tunnel(self) -> tuple[End, End]:
+        """Return both ends of a new websocket's connection."""
+        client, there = await self.asked(self.request(*UPGRADE))
+        there.send(AGREED)
+        await client.head()
+        return client, there
 
     def close(self) -> None:
         """End the clients' connections."""

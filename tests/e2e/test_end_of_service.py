@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from deployment import Deployment, Way
+from deployment import GOING_AWAY, Deployment, Way
 from peers import End, answer
 
 # Seconds that requests and tunnels get here.
@@ -14,37 +14,10 @@ DRAIN = 2
 # What the process may take beyond that: tunnels have 5 s for their goodbye.
 END = 8
 
-UPGRADE = (
-    (b"Connection", b"Upgrade"),
-    (b"Upgrade", b"websocket"),
-    (b"Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25jZQ=="),
-    (b"Sec-WebSocket-Version", b"13"),
-)
-AGREED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-# RFC 6455 sections 5.5.1 and 7.4.1: a Close frame with code 1001, "going away".
-GOING_AWAY = b"\x88\x02\x03\xe9"
-
-
-async def running(way: Way, request: bytes) -> tuple[End, End]:
-    """Return both ends of a request whose head the upstream has."""
-    client = await way.connect()
-    client.send(request)
-    there = await way.upstream.accepted()
-    await there.head()
-    return client, there
-
-
-async def tunnel(way: Way) -> tuple[End, End]:
-    """Return both ends of a new tunnel."""
-    client, there = await running(way, way.request(*UPGRADE))
-    there.send(AGREED)
-    await client.head()
-    return client, there
-
 
 async def idle(way: Way) -> tuple[End, End]:
     """Return both ends after a request that was answered."""
-    client, there = await running(way, way.request())
+    client, there = await way.asked()
     there.send(answer())
     await client.message()
     return client, there
@@ -113,9 +86,9 @@ async def test_121_request_that_meets_the_end_is_answered(deployment: Deployment
 async def test_128_requests_are_finished(deployment: Deployment, mode: str) -> None:
     """A request that waits and an upload get their answers, marked as the connection's last."""
     async with deployment.way(mode, limits={"drain": 20}) as way:
-        client, there = await running(way, way.request())
+        client, there = await way.asked()
         head = way.request(line=b"PUT /image HTTP/1.1").removesuffix(b"\r\n")
-        sender, taker = await running(way, head + b"Content-Length: 10\r\n\r\nfirst")
+        sender, taker = await way.asked(head + b"Content-Length: 10\r\n\r\nfirst")
         await told_to_end(way)
         sender.send(b"later")
         content = await taker.read(10)
@@ -137,7 +110,7 @@ async def test_128_requests_are_finished(deployment: Deployment, mode: str) -> N
 async def test_128_request_that_does_not_end_is_cut(deployment: Deployment) -> None:
     """At the deadline the client sees that its answer is not whole."""
     async with deployment.way("uap", limits={"drain": 1}) as way:
-        client, there = await running(way, way.request())
+        client, there = await way.asked()
         there.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
         await client.head()
         await client.read(4)
@@ -150,7 +123,7 @@ async def test_128_request_that_does_not_end_is_cut(deployment: Deployment) -> N
 async def test_128_tunnels_say_goodbye_before_the_deadline(deployment: Deployment) -> None:
     """Half of the time they work on; then both ends get Close 1001, masked towards the server."""
     async with deployment.way("uap", limits={"drain": DRAIN}) as way:
-        client, there = await tunnel(way)
+        client, there = await way.tunnel()
         began = asyncio.get_running_loop().time()
         await told_to_end(way)
         there.send(b"\x81\x04back")
@@ -171,7 +144,7 @@ async def test_128_tunnels_say_goodbye_before_the_deadline(deployment: Deploymen
 async def test_128_tunnels_that_do_not_go_are_cut(deployment: Deployment) -> None:
     """Peers that don't answer the goodbye don't keep the process."""
     async with deployment.way("uap", limits={"drain": 1}) as way:
-        client, there = await tunnel(way)
+        client, there = await way.tunnel()
         way.site.process.send_signal(signal.SIGTERM)
 
         assert await client.read(4) == GOING_AWAY
@@ -182,7 +155,7 @@ async def test_128_tunnels_that_do_not_go_are_cut(deployment: Deployment) -> Non
 async def test_128_second_signal_ends_at_once(deployment: Deployment) -> None:
     """Who asks twice doesn't want to wait."""
     async with deployment.way("uap", limits={"drain": 60}) as way:
-        client, there = await running(way, way.request())
+        client, there = await way.asked()
         await told_to_end(way)
         way.site.process.send_signal(signal.SIGTERM)
 
@@ -200,7 +173,7 @@ HALF = bytes(2**19)
 async def test_139_goodbye_waits_for_the_end_of_a_frame(deployment: Deployment) -> None:
     """The deadline finds a message of 1 MiB half sent: its rest passes first, then the Close."""
     async with deployment.way("uap", limits={"drain": 1}) as way:
-        client, there = await tunnel(way)
+        client, there = await way.tunnel()
         client.send(HEADER + HALF)
         await there.read(len(HEADER + HALF))
         way.site.process.send_signal(signal.SIGTERM)
@@ -220,7 +193,7 @@ async def test_139_goodbye_waits_for_the_end_of_a_frame(deployment: Deployment) 
 async def test_139_no_goodbye_within_a_frame(deployment: Deployment) -> None:
     """Where the rest never comes, its receiver gets no Close at all."""
     async with deployment.way("uap", limits={"drain": 1}) as way:
-        client, there = await tunnel(way)
+        client, there = await way.tunnel()
         there.send(b"\x82\x7f" + (2**20).to_bytes(8) + HALF)
         await client.read(10 + len(HALF))
         way.site.process.send_signal(signal.SIGTERM)
@@ -237,7 +210,7 @@ async def test_139_no_goodbye_within_a_frame(deployment: Deployment) -> None:
 async def test_139_peer_that_said_goodbye_gets_none(deployment: Deployment) -> None:
     """Behind a Close of its own sender nothing may follow (RFC 6455 section 5.5.1)."""
     async with deployment.way("uap", limits={"drain": 1}) as way:
-        client, there = await tunnel(way)
+        client, there = await way.tunnel()
         there.send(b"\x88\x02\x03\xe8")
         await client.read(4)
         way.site.process.send_signal(signal.SIGTERM)

@@ -17,14 +17,6 @@ AT_ONCE = 50
 # Bytes of memory that a tunnel may cost, both sides together.
 COST = 60_000
 
-UPGRADE = (
-    (b"Connection", b"Upgrade"),
-    (b"Upgrade", b"websocket"),
-    (b"Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25jZQ=="),
-    (b"Sec-WebSocket-Version", b"13"),
-)
-AGREED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-
 
 @pytest.fixture(autouse=True)
 def descriptors() -> Iterator[None]:
@@ -46,13 +38,7 @@ async def test_two_thousand_idle_tunnels(deployment: Deployment) -> None:
 
         async def open_one() -> tuple[End, End]:
             async with gate:
-                client = await way.connect()
-                client.send(way.request(*UPGRADE))
-                there = await way.upstream.accepted()
-                await there.head()
-                there.send(AGREED)
-                await client.head()
-            return client, there
+                return await way.tunnel()
 
         # Which client belongs to which of the upstream's ends does not matter here.
         ends = await asyncio.gather(*(open_one() for _ in range(TUNNELS)))

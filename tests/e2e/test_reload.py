@@ -1,0 +1,168 @@
+"""SIGHUP: what the file says holds for new requests, and nobody who is connected notices.
+
+A mistake in the file, or in what it names, leaves everything as it was.
+"""
+
+import asyncio
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from authority import Authority
+from deployment import GOING_AWAY, MAIN_NAME, REGION, UAP_NAME, Deployment, Site
+from peers import answer, code_of, status_of, until
+from ports import free_port
+
+
+def change(site: Site, *path: str, to: object) -> None:
+    """Set a key of the configuration."""
+    content = yaml.safe_load(site.configuration.read_text("utf-8"))
+    part: Any = content
+    for key in path[:-1]:
+        part = part.setdefault(key, {})
+    part[path[-1]] = to
+    site.configuration.write_text(yaml.safe_dump(content), "utf-8")
+
+
+def messages(site: Site) -> list[str]:
+    return [line["message"] for line in site.log() if "message" in line]
+
+
+async def reload(site: Site, says: str = "Reloaded") -> None:
+    """Send SIGHUP, and wait until the log tells how it went."""
+    before = len([line for line in messages(site) if says in line])
+    site.process.send_signal(signal.SIGHUP)
+    await until(lambda: len([line for line in messages(site) if says in line]) > before)
+
+
+def frame(turn: int) -> bytes:
+    """Return a masked frame with a thousand bytes (RFC 6455 section 5.2)."""
+    return b"\x82\xfe\x03\xe8mask" + bytes([turn]) * 1000
+
+
+async def test_websocket_with_traffic_survives(deployment: Deployment) -> None:
+    """Reload after reload not a byte is lost; at a drain it gets a clean goodbye."""
+    frames = [frame(turn) for turn in range(200)]
+    async with deployment.way("uap") as way:
+        client, there = await way.tunnel()
+        coming = asyncio.create_task(there.read(sum(map(len, frames))))
+        for turn, each in enumerate(frames):
+            client.send(each)
+            if turn % 50 == 25:
+                await reload(way.site)
+        async with asyncio.timeout(10):
+            came = await coming
+
+        assert came == b"".join(frames)
+        way.site.process.send_signal(signal.SIGTERM)
+        assert await client.read(4) == GOING_AWAY
+        client.writer.close()
+        there.close()
+
+
+async def test_running_request_ends_as_it_began(deployment: Deployment) -> None:
+    """Its instance is no longer allowed, and still it gets its answer; the next one is refused."""
+    async with deployment.way("uap") as way:
+        client, there = await way.asked()
+        change(way.site, "uap", "regions", REGION, "ports", to=["1-1023"])
+        await reload(way.site)
+        there.send(answer(b"as it began"))
+        first = await client.message()
+        client.send(way.request())
+        second = await client.message()
+
+        assert first.content == b"as it began"
+        assert (status_of(second), code_of(second)) == (403, "target-not-allowed")
+
+
+async def test_kept_connection_to_what_is_no_longer_allowed(deployment: Deployment) -> None:
+    """A name may stay allowed while its address no longer is: the pool must not lead there."""
+    async with deployment.way("main") as way:
+        client, there = await way.asked()
+        there.send(answer(b"kept"))
+        await client.message()
+        change(way.site, "main", "proxy", "networks", to=[])
+        await reload(way.site)
+        client.send(way.request())
+        got = await client.message()
+
+        assert (status_of(got), code_of(got)) == (403, "target-not-allowed")
+
+
+async def test_mistakes_leave_all_as_it_was(deployment: Deployment) -> None:
+    """Every mistake is told with its line, and the process goes on by what it had."""
+    async with deployment.way("uap") as way:
+        good = way.site.configuration.read_text("utf-8")
+        change(way.site, "uap", "regions", REGION, "ports", to=["1-1023"])
+        change(way.site, "limits", to={"drian": 5, "idle_timeout": "soon"})
+        await reload(way.site, says="Not reloaded")
+        told = messages(way.site)
+        client, there = await way.asked()
+        there.send(answer(b"as before"))
+        got = await client.message()
+        way.site.configuration.write_text(good, "utf-8")
+        way.site.output.write_bytes(b"")  # The errors were expected.
+
+    assert got.content == b"as before"
+    assert any("limits.drian: " in line and "did you mean" in line for line in told)
+    assert any("limits.idle_timeout: " in line for line in told)
+
+
+async def test_certificate_that_will_not_do(
+    deployment: Deployment, authority: Authority, tmp_path: Path
+) -> None:
+    """The configuration is not taken over by half: neither its certificate nor the rest."""
+    site = deployment.uap()
+    async with deployment.through(site, complaint="Not reloaded") as way:
+        change(site, "uap", "regions", REGION, "ports", to=["1-1023"])
+        broken = {"cert_file": str(tmp_path / "none.pem"), "key_file": str(tmp_path / "none.pem")}
+        change(site, "uap", "regions", REGION, "certificate", to=broken)
+        await reload(site, says="Not reloaded")
+        client, there = await way.asked()
+        there.send(answer(b"as before"))
+
+        assert (await client.message()).content == b"as before"
+
+        other = tmp_path / "other.pem"
+        shutil.copy(authority.issue("other.example.org", f"*.{UAP_NAME}"), other)
+        files = {"cert_file": str(other), "key_file": str(other)}
+        change(site, "uap", "regions", REGION, "certificate", to=files)
+        await reload(site)
+        client = await way.connect()
+        tls = client.writer.get_extra_info("ssl_object").getpeercert()
+
+        assert ("DNS", "other.example.org") in tls["subjectAltName"]
+
+
+async def test_what_can_not_change_is_named(deployment: Deployment) -> None:
+    """Other listeners wait for a restart; the rest of the file holds at once."""
+    async with deployment.way("uap") as way:
+        listen = [f"127.0.0.1:{way.site.port}", f"127.0.0.1:{free_port()}"]
+        change(way.site, "uap", "regions", REGION, "listen", to=listen)
+        change(way.site, "uap", "regions", REGION, "ports", to=["1-1023"])
+        await reload(way.site)
+        client = await way.connect()
+        client.send(way.request())
+
+        assert status_of(await client.message()) == 403
+        assert (
+            f"uap.regions.{REGION}.listen: the new value takes effect when the service is "
+            "restarted" in messages(way.site)
+        )
+
+
+async def test_pages_are_switched(deployment: Deployment) -> None:
+    """A page of our own comes and goes with its setting."""
+    async with deployment.way("main") as way:
+        client = await way.connect()
+        found = []
+        for on in (True, False):
+            change(way.site, "main", "self_test", to=on)
+            await reload(way.site)
+            client.send(f"GET /.exoproxy/self-test HTTP/1.1\r\nHost: {MAIN_NAME}\r\n\r\n".encode())
+            found.append(b"self-test" in (await client.message()).content)
+
+        assert found == [True, False]
