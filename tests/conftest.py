@@ -2,10 +2,11 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -101,7 +102,8 @@ def start_exoproxy(tmp_path: Path) -> Iterator[Start]:
     """`process, output = start_exoproxy("demo", says="Stop with")`: a serving command.
 
     Returns once the output, errors included, holds `says`; fails with the output when the command
-    ends or half a minute passes before. The output is a file, so that nobody has to read a pipe.
+    ends or half a minute passes before. `sockets` are passed to it as by systemd; their
+    descriptors are none of the first ones. The output is a file, so that nobody has to read a pipe.
     At the end of the test the process gets SIGTERM, and SIGKILL should it not go.
     """
     with _starting(tmp_path) as start:
@@ -115,19 +117,32 @@ def start_exoproxy_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
         yield start
 
 
+def _passing(sockets: Sequence[socket.socket]) -> list[str]:
+    """Return the beginning of a command that gets sockets as systemd passes them."""
+    if not sockets:
+        return []
+    moves = " ".join(f"{3 + at}<&{sock.fileno()}" for at, sock in enumerate(sockets))
+    script = f'exec {moves}; export LISTEN_FDS={len(sockets)} LISTEN_PID=$$; exec "$@"'
+    return ["bash", "-c", script, "bash"]
+
+
 @contextmanager
 def _starting(folder: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[bytes]] = []
 
     def start(
-        *arguments: str, says: str, env: dict[str, str] | None = None
+        *arguments: str,
+        says: str,
+        env: dict[str, str] | None = None,
+        sockets: Sequence[socket.socket] = (),
     ) -> tuple[subprocess.Popen[bytes], Path]:
         output = folder / f"exoproxy-{len(started)}.log"
         with output.open("wb") as sink:
             process = subprocess.Popen(  # noqa: S603 - the project's own command
-                _command(arguments),
+                [*_passing(sockets), *_command(arguments)],
                 cwd=folder,
                 env=_environment(env),
+                pass_fds=[sock.fileno() for sock in sockets],
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=subprocess.STDOUT,

@@ -4,15 +4,10 @@ A real authority, real name servers, real processes; only Cloudflare's API is a 
 """
 
 import asyncio
-import re
-import shutil
-import signal
 import ssl
-import subprocess
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -23,6 +18,7 @@ from cryptography import x509
 
 from acme_world import NEEDS, World, acme_world
 from deployment import MAIN_NAME, UAP_NAME, Deployment, Site, Start
+from load import load
 from peers import request, status_of, until
 
 pytestmark = pytest.mark.needs(*NEEDS)
@@ -42,14 +38,8 @@ WANTED_AFTER = 20
 STATUSES = {"main": {MAIN_NAME: 200}, "uap": {UAP_NAME: 200, f"www.{UAP_NAME}": 404}}
 NAMES = {"main": [MAIN_NAME], "uap": [f"*.{UAP_NAME}", UAP_NAME]}
 
-SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-
-# As curl's --connect-to: the name is for TLS and the request, the address for the connection.
-# Milliseconds between two requests of a connection: as fast as it can would starve the others.
-LOAD = """\
-wrk.resolve = function() wrk.addrs = wrk.lookup("127.0.0.1", "%d") end
-function delay() return 10 end
-"""
+# Options of wrk: a new connection for each request.
+NEW = ("--header", "Connection: close")
 
 Certified = Callable[..., Deployment]
 Run = Callable[..., Any]
@@ -134,13 +124,8 @@ async def test_renewal_under_load(tmp_path: Path, start_exoproxy: Start) -> None
         site = deployment.uap()
         await trusted(site, within=CERTIFIED_WITHIN)
         first = await certificate_of(site)
-        async with deployment.through(site) as way, handshakes(site, tmp_path) as load:
-            client = await way.connect()
-            client.send(way.request((b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")))
-            there = await way.upstream.accepted()
-            await there.head()
-            there.send(SWITCHING)
-            await client.head()
+        async with deployment.through(site) as way, load(site, tmp_path, *NEW) as made:
+            client, there = await way.tunnel()
             await changed(site, first, within=WANTED_AFTER + RENEWED_WITHIN)
             (await site.connect(UAP_NAME)).close()
             client.send(b"ping")
@@ -149,40 +134,8 @@ async def test_renewal_under_load(tmp_path: Path, start_exoproxy: Start) -> None
             assert await there.read(4) == b"ping"
             assert await client.read(4) == b"pong"
 
-    assert load.errors == ""
-    assert load.requests > 100
-
-
-@dataclass(slots=True)
-class Load:
-    """What wrk told at its end: its lines about errors, and how many requests were answered."""
-
-    errors: str = ""
-    requests: int = 0
-
-
-@asynccontextmanager
-async def handshakes(site: Site, folder: Path) -> AsyncIterator[Load]:
-    """Have wrk ask over new TLS connections, one request each, some hundred a second."""
-    program = shutil.which("wrk")
-    assert program is not None
-    script = folder / "load.lua"
-    script.write_text(LOAD % site.port, "ascii")
-    process = await asyncio.create_subprocess_exec(
-        program,
-        *("--threads", "1", "--connections", "4", "--duration", "300s"),
-        *("--header", "Connection: close", "--script", str(script)),
-        f"https://{site.hostname}/",
-        stdout=subprocess.PIPE,
-    )
-    load = Load()
-    try:
-        yield load
-    finally:
-        process.send_signal(signal.SIGINT)
-        said = (await process.communicate())[0].decode()
-    load.requests = sum(map(int, re.findall(r"(\d+) requests in", said)))
-    load.errors = "".join(re.findall(r".*(?:Socket errors|Non-2xx).*", said))
+    assert made.errors == ""
+    assert made.requests > 100
 
 
 def deployment_in(world: World, folder: Path, start: Start, **changes: Any) -> Deployment:
