@@ -1,7 +1,8 @@
-"""Listening sockets that systemd opened (socket units; sd_listen_fds(3)).
+"""Listening sockets that were open before this process was: systemd's, or a predecessor's.
 
-They outlive the process: connections that arrive during a restart wait in the kernel's queue. What
-is not here: sockets opened by ourselves (`sockets`). Called by `service` at its start.
+systemd's (socket units; sd_listen_fds(3)) outlive the process: connections that arrive during a
+restart wait in the kernel's queue. A process that hands over to a successor passes it those that it
+has. What is not here: sockets opened by ourselves (`sockets`). Called by `service` at its start.
 """
 
 import os
@@ -15,6 +16,8 @@ from exoproxy.rules.printable import printable
 
 _FIRST: Final = 3  # SD_LISTEN_FDS_START
 _VARIABLES: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+# A predecessor's: it can neither know its successor's process id nor choose the descriptors.
+_HANDED: Final = "EXOPROXY_SOCKETS"
 
 # Where a socket listens, or is to listen: an address of this host, or "any", and a port.
 Endpoint = tuple[IPv4Address | IPv6Address, int]
@@ -50,15 +53,32 @@ def parse_passed(environment: Mapping[str, str], pid: int) -> list[Passed]:
     return [Passed(_FIRST + index, name) for index, name in enumerate(names)]
 
 
+def handed(sockets: Iterable[tuple[str, socket.socket]]) -> dict[str, str]:
+    """Return the variable that tells a successor of sockets, whose descriptors it gets as well."""
+    return {_HANDED: ",".join(f"{name}={sock.fileno()}" for name, sock in sockets)}
+
+
+def parse_handed(text: str) -> list[Passed]:
+    """Return what a predecessor passed. Raises ListenError for what it would not have written."""
+    found = []
+    for element in text.split(","):
+        name, _, number = element.partition("=")
+        if not (name and number.isascii() and number.isdigit()):
+            raise ListenError(f"{_HANDED} names no sockets; exoproxy sets it, nobody else.")
+        found.append(Passed(int(number), name))
+    return found
+
+
 def inherited_sockets(
     environment: MutableMapping[str, str] = os.environ, *, options: TcpOptions | None = None
 ) -> list[tuple[str, socket.socket]]:
-    """Return the sockets that systemd passed, each with its name, ready for an Acceptor.
+    """Return the sockets that were passed, each with its name, ready for an Acceptor.
 
     The variables are removed, and the descriptors closed on exec, so that no child takes the
     sockets for its own. Raises ListenError for a descriptor that is no listening stream socket.
     """
-    passed = parse_passed(environment, os.getpid())
+    own = environment.pop(_HANDED, "")
+    passed = parse_handed(own) if own else parse_passed(environment, os.getpid())
     for variable in _VARIABLES:
         environment.pop(variable, None)
     sockets: list[tuple[str, socket.socket]] = []
@@ -77,7 +97,7 @@ def inherited_sockets(
 
 
 def _listening(descriptor: int, name: str) -> socket.socket:
-    where = f"systemd's socket {name} (descriptor {descriptor})"
+    where = f"the socket {name} that was passed (descriptor {descriptor})"
     try:
         os.set_inheritable(descriptor, False)
         sock = socket.socket(fileno=descriptor)

@@ -33,6 +33,8 @@ class Notifier:
     systemd's own timeout applies. The variables are removed from `environment`, so that no child
     speaks for this process. `clock` is CLOCK_MONOTONIC in nanoseconds.
 
+    `variables` are those that were removed, but for the process id, for a successor.
+
     `watchdog` is the number of seconds between two calls of `beat`, half of WatchdogSec=; None
     where systemd expects none from this process.
     """
@@ -45,15 +47,21 @@ class Notifier:
     ) -> None:
         name, microseconds, pid = (environment.pop(each, "") for each in _VARIABLES)
         self._address = _address(name)
+        given = {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": microseconds}
+        self.variables = {key: value for key, value in given.items() if value}
         self._clock = clock
         self.watchdog: float | None = None
         meant = pid in {"", str(os.getpid())}
         if self._address is not None and meant and microseconds.isdecimal():
             self.watchdog = int(microseconds) / 2_000_000 or None
 
-    def ready(self, status: str) -> None:
-        """Say that the start, or a reload, is done, with a line for `systemctl status`."""
-        self._send("READY=1", _status(status))
+    def ready(self, status: str, *, pid: int | None = None) -> None:
+        """Say that the start, or a reload, is done, with a line for `systemctl status`.
+
+        With `pid` this process takes the place of the service's main process.
+        """
+        main = [] if pid is None else [f"MAINPID={pid}"]
+        self._send(*main, "READY=1", _status(status))
 
     def reloading(self) -> None:
         """Say that a reload has begun; `ready` ends it, whether it worked or not."""

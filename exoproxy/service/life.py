@@ -1,4 +1,6 @@
-"""From ready to the end, as signals say: SIGHUP reloads, SIGTERM drains, a second one ends.
+"""From ready to the end, as signals say.
+
+SIGHUP reloads, SIGUSR2 hands over to a successor, SIGTERM drains, and a second one ends at once.
 
 All that a reload replaces is made before anything is replaced, so that a mistake leaves the process
 as it was. What is under way, a request or a websocket, goes on with what it began with.
@@ -6,6 +8,7 @@ as it was. What is under way, a request or a websocket, goes on with what it beg
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 from collections.abc import Mapping
@@ -24,6 +27,7 @@ from exoproxy.ops.systemd import Notifier
 from exoproxy.proxy.decision import Site
 from exoproxy.proxy.record import Record
 from exoproxy.server import Context, Server, caps_of, tcp_options
+from exoproxy.service.handover import HandoverProblem, Predecessor, start_successor
 from exoproxy.service.mode import Mode, mode_of
 from exoproxy.service.reload import waiting, with_what_is_fixed
 from exoproxy.service.sockets import Sockets
@@ -47,7 +51,9 @@ class Life:
         self._caps = caps_of(mode.settings.limits)
         self._own: Mapping[str, Path] = {}
         self._servers: list[Server] = []
+        self._predecessor = Predecessor()
         self._reload_asked = asyncio.Event()
+        self._handover: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
 
@@ -95,8 +101,10 @@ class Life:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._end)
         self._loop.add_signal_handler(signal.SIGHUP, self._reload_asked.set)
+        self._loop.add_signal_handler(signal.SIGUSR2, self._hand_over)
         logger.info("%s with %s", self._status(), self._certificate.served)
-        self._notifier.ready(self._status())
+        self._notifier.ready(self._status(), pid=os.getpid() if self._predecessor else None)
+        self._predecessor.take_leave()
         self._beat()
         try:
             await self._ended.wait()
@@ -145,6 +153,8 @@ class Life:
         while True:
             await self._reload_asked.wait()
             self._reload_asked.clear()
+            if self._handover is not None or self._ending is not None:
+                continue
             self._notifier.reloading()
             try:
                 await self._reload()
@@ -222,11 +232,35 @@ class Life:
 
     # The end.
 
+    def _hand_over(self) -> None:
+        if self._handover is None and self._ending is None:
+            self._handover = self._loop.create_task(self._leave_to_successor())
+
+    async def _leave_to_successor(self) -> None:
+        logger.info("Starting a successor")
+        sockets = [
+            *(("https", sock) for sock in self._sockets.https),
+            *(("http", sock) for sock in self._sockets.http),
+        ]
+        try:
+            pid = await start_successor(sockets, self._notifier.variables)
+        except HandoverProblem as problem:
+            logger.error("Not handed over, this process goes on: %s", problem)
+            self._handover = None
+            return
+        # Who is the main process now speaks for the service.
+        self._notifier = Notifier({})
+        seconds = self._mode.settings.limits.handover
+        logger.info("Process %d serves now; websockets may stay here for %d s", pid, seconds)
+        await self._drain(seconds)
+
     def _end(self) -> None:
         """The first signal drains, the second ends at once."""
         if self._ending is not None:
             self._ended.set()
             return
+        if self._handover is not None:
+            self._handover.cancel()
         seconds = self._mode.settings.limits.drain
         text = f"Ending: requests and websockets get {seconds} s"
         logger.info("%s", text)

@@ -121,6 +121,10 @@ class Limits(Part):
     """Seconds that requests and websockets get to end when the service stops; the rest is then
     cut. systemd's TimeoutStopSec must be longer."""
 
+    handover: SecondsOrNone = 43_200
+    """Seconds that websockets may stay with the process before an upgrade that was handed over
+    (SIGUSR2). Meanwhile that process takes about 60 MB, and its code is the old one."""
+
     keepalive_idle: ProbeSeconds = 60
     """Seconds of silence after which TCP probes whether the peer is still there."""
 

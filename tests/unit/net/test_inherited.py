@@ -13,7 +13,9 @@ from exoproxy.net import inherited
 from exoproxy.net.inherited import (
     Endpoint,
     Passed,
+    handed,
     inherited_sockets,
+    parse_handed,
     parse_passed,
     sort_sockets,
 )
@@ -231,3 +233,25 @@ def test_a_port_without_a_socket_is_refused(listening: Listening, key: str) -> N
     https, http = (missing, there) if key == "listen" else (there, missing)
     with pytest.raises(ListenError, match=rf"^main\.{key} names port 1, .*add ListenStream=1 "):
         sorting([("unknown", sock)], https, http)
+
+
+def test_predecessors_sockets_are_taken() -> None:
+    """What one process writes the next one reads; systemd's variables count for nothing then."""
+    with socket.create_server(("127.0.0.1", 0)) as original:
+        address = original.getsockname()
+        copy = original.dup()
+        variables = {**handed([("https", copy)]), "LISTEN_FDS": "x", "LISTEN_PID": str(os.getpid())}
+        copy.detach()
+        [(name, sock)] = inherited_sockets(variables)
+        with sock:
+            found = name, sock.getsockname(), sock.get_inheritable()
+
+    assert found == ("https", address, False)
+    assert variables == {}
+
+
+@pytest.mark.parametrize("text", ["https", "https=", "=5", "https=-1", "https=5,", "https=²"])
+def test_what_no_predecessor_writes(text: str) -> None:
+    """It is an error, not a guess."""
+    with pytest.raises(ListenError, match="EXOPROXY_SOCKETS names no sockets"):
+        parse_handed(text)

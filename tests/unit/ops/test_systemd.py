@@ -123,3 +123,15 @@ def test_children_do_not_notify(manager: socket.socket) -> None:
     Notifier(variables)
 
     assert variables == {"LANG": "C"}
+
+
+def test_successor_speaks_for_the_service(manager: socket.socket) -> None:
+    """It gets the variables, but for the process id, and says that it is the main process now."""
+    variables = environment(manager, WATCHDOG_USEC="4000000", WATCHDOG_PID=str(os.getpid()))
+    first = Notifier(variables)
+    second = Notifier(dict(first.variables))
+    second.ready("Serving", pid=7)
+
+    assert received(manager) == "MAINPID=7\nREADY=1\nSTATUS=Serving"
+    assert second.watchdog == first.watchdog == 2
+    assert Notifier({}).variables == {}

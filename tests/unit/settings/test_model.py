@@ -120,6 +120,7 @@ DEFAULTS: dict[str, Any] = {
         "linger_bytes": 1048576,
         "interim_responses": 8,
         "drain": 30,
+        "handover": 43_200,
         "keepalive_idle": 60,
         "keepalive_interval": 15,
         "keepalive_probes": 4,
