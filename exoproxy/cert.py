@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -106,7 +107,9 @@ def _run(
     run: Callable[[Attempt], Outcome],
     voice: Voice,
 ) -> int:
-    os.nice(_NICENESS)
+    # systemd's sandbox of the service takes away the right to change priorities, lower ones too.
+    with suppress(PermissionError):
+        os.nice(_NICENESS)
     code = 0
     for each in asked:
         try:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import exoproxy
+from booted import boot_denied
 from certbot import certbot
 from name_servers import port_53_denied
 
@@ -32,6 +33,7 @@ PACKAGES = {
     "unbound": "unbound",
     "wrk": "wrk",
 }
+NO_PROGRAMS = ("certbot", "port 53", "booted systemd")
 # The code under test is what the subprocesses run, wherever it was installed from.
 SOURCE = Path(exoproxy.__file__).parent.parent
 
@@ -47,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         "needs(*things): skip with the reason, or fail where CI is set, unless all are here: "
-        "programs, 'certbot' (with its plugin), 'port 53'",
+        "programs, 'certbot' (with its plugin), 'port 53', 'booted systemd'",
     )
 
 
@@ -68,7 +70,9 @@ def _lacks(needed: list[str]) -> Iterator[str | None]:
         yield "needs certbot with certbot-dns-cloudflare; bash tests/run installs them"
     if "port 53" in needed:
         yield port_53_denied()
-    programs = [thing for thing in needed if thing not in ("certbot", "port 53")]
+    if "booted systemd" in needed:
+        yield boot_denied()
+    programs = [thing for thing in needed if thing not in NO_PROGRAMS]
     missing = [program for program in programs if shutil.which(program) is None]
     if missing:
         packages = " ".join(PACKAGES.get(program, program) for program in missing)

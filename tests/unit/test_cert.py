@@ -120,6 +120,20 @@ def test_the_log_is_for_who_reads_it(
     assert called == [form, 10]
 
 
+def test_a_priority_that_may_not_change_stays(
+    settings: Settings, attempts: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In systemd's sandbox the process gets certificates at the priority that it has."""
+
+    def denied(_: int) -> int:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "nice", denied)
+    attempts[MAIN] = "well"
+
+    assert cert.renew(settings, wanted(settings)[:1], if_due=True) == 0
+
+
 def test_a_failure_keeps_none_of_the_others(
     settings: Settings,
     attempts: dict[str, object],
