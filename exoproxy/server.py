@@ -1,11 +1,13 @@
 """One site on its sockets: engine, acceptors, and the way out. Run by `service` and `demo`."""
 
+import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from types import MappingProxyType
+from typing import Final
 
 from exoproxy.net.caps import Caps
 from exoproxy.net.dial import Dialer
@@ -20,6 +22,9 @@ from exoproxy.rules.egress import Policy
 from exoproxy.settings.limits import Limits
 
 Context = Callable[[], ssl.SSLContext | None]
+
+# Seconds for handshakes at a drain; who needs longer may be there to hold the process up.
+_HANDSHAKES: Final = 2.0
 
 
 class Server:
@@ -42,6 +47,7 @@ class Server:
         self._trusted = trusted
         self._proxy_protocol = proxy_protocol
         self.acceptors: list[Acceptor] = []
+        self._loop = asyncio.get_running_loop()
         self.engine.start()
 
     def listen(self, sock: socket.socket, context: Context) -> None:
@@ -83,7 +89,11 @@ class Server:
         """Accept no more, finish what is under way, and end after `seconds` at the latest."""
         for acceptor in self.acceptors:
             acceptor.stop()
-        await self.engine.drain(seconds)
+        # Whoever is in the handshake no longer waits in systemd's socket for the next process.
+        end = self._loop.time() + seconds
+        within = min(seconds, _HANDSHAKES)
+        await asyncio.gather(*(acceptor.settle(within) for acceptor in self.acceptors))
+        await self.engine.drain(end - self._loop.time())
 
     async def close(self) -> None:
         """End everything now."""

@@ -150,6 +150,11 @@ class Acceptor:
         self._loop.remove_reader(self._sock)
         self._sock.close()
 
+    async def settle(self, seconds: float) -> None:
+        """Wait until the handshakes of all that were accepted are through, `seconds` at most."""
+        if self._arriving:
+            await asyncio.wait(self._arriving, timeout=seconds)
+
     async def close(self) -> None:
         """Stop, and end connections whose handshake is not through."""
         self.stop()

@@ -526,6 +526,37 @@ async def test_stop_leaves_systemds_socket_open() -> None:
     assert (echoed, old.acceptor.accepted, new.acceptor.accepted) == (b"ping", 0, 1)
 
 
+async def test_handshakes_under_way_are_waited_for() -> None:
+    """Who was accepted before `stop` is served once its handshake is through."""
+    async with house(proxy_protocol=True, trusted=[ip_network("127.0.0.0/8")]) as here:
+        visitor = await here.connect()
+        await until(lambda: here.acceptor.accepted)
+        here.acceptor.stop()
+        settled = asyncio.create_task(here.acceptor.settle(5))
+        await asyncio.sleep(0)
+        waited = not settled.done()
+        visitor.writer.write(V1)
+        await settled
+        peers = len(here.peers)
+        visitor.close()
+
+    assert (waited, peers) == (True, 1)
+
+
+async def test_silent_handshakes_are_not_waited_for() -> None:
+    """Who says nothing holds the end up for as long as was said, and no longer."""
+    async with house(proxy_protocol=True, trusted=[ip_network("127.0.0.0/8")]) as here:
+        visitor = await here.connect()
+        await until(lambda: here.acceptor.accepted)
+        here.acceptor.stop()
+        await here.acceptor.settle(0.01)
+        await here.acceptor.close()
+        answer = await visitor.read()
+        visitor.close()
+
+    assert (answer, here.peers) == (b"", [])
+
+
 @pytest.mark.parametrize("kind", ["tls", "proxy"])
 async def test_close_ends_pending_handshakes(serving_context: ssl.SSLContext, kind: str) -> None:
     """Closing does not wait for clients that have not finished their handshake."""
