@@ -35,7 +35,8 @@ _NEW_NAMESPACES = ("--mount", "--pid", "--net", "--uts", "--ipc", "--cgroup")
 _CLONE_NEWNET = 0x40000000  # setns(2)
 
 # Runs as the first process of the new namespaces and becomes systemd. $1 is an empty folder, $2 the
-# package exoproxy, $3 the folder of the interpreter and $4 that of this environment's libraries.
+# package exoproxy; $3 is the interpreter's folder, $4 that of this environment's libraries and $5
+# the shared one; $6 is systemd.
 _INIT = r"""
 set -eu
 mount --make-rprivate /
@@ -74,12 +75,16 @@ mkdir -p "$new/opt/exoproxy/lib" "$new/opt/python" "$new/opt/source/exoproxy" "$
 mount --bind "$2" "$new/opt/source/exoproxy"
 mount --bind "$3" "$new/opt/python"
 mount --bind "$4" "$new/opt/exoproxy/lib"
+mkdir "$new/srv/shared"
+mount --bind "$5" "$new/srv/shared"
 
 mkdir "$new/run/before"
 cd "$new"
 pivot_root . run/before
 umount -l /run/before
-exec env -i container=test PATH="$PATH" "$5" --system --unit=basic.target --log-target=journal
+# As a first process leaves it: credentials are mounted by a helper and propagate to services.
+mount --make-rshared /
+exec env -i container=test PATH="$PATH" "$6" --system --unit=basic.target --log-target=journal
 """
 
 # The interpreter may be in somebody's home, where no service looks.
@@ -92,9 +97,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Booted:
-    """The systemd at work; `pid` is its process here. Paths below are as they are in there."""
+    """The systemd at work; `pid` is its process here. Paths below are as they are in there.
+
+    `shared` is a folder of this machine's that is /srv/shared in there.
+    """
 
     pid: int
+    shared: Path
 
     def outside(self, path: str) -> Path:
         """Return where a file of its is for this process."""
@@ -113,27 +122,35 @@ class Booted:
         self.write(f"/etc/systemd/system/{unit}.d/test.conf", text)
         self.run("systemctl", "daemon-reload")
 
-    def attempt(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end, as root in there; its exit code is the caller's to judge."""
-        return subprocess.run(  # noqa: S603 - the test's own command
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Start a command, as root in there; what it says comes by its stdout."""
+        return subprocess.Popen(  # noqa: S603 - the test's own command
             ["nsenter", "--target", str(self.pid), "--all", "--wd", "--", *command],  # noqa: S607
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
-            timeout=COMMAND_SECONDS,
-            check=False,
         )
+
+    def attempt(self, *command: str) -> tuple[int, str]:
+        """Run a command to its end; returns its exit code and what it said."""
+        with self.start(*command) as process:
+            try:
+                said, _ = process.communicate(timeout=COMMAND_SECONDS)
+            finally:
+                process.kill()
+        return process.returncode, said
 
     def run(self, *command: str) -> str:
         """Run a command that has to succeed; returns its output."""
-        done = self.attempt(*command)
+        code, said = self.attempt(*command)
 
-        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}\n{self.journal()}"
-        return done.stdout
+        assert code == 0, f"{command}: {said}\n{self.journal()}"
+        return said
 
     def journal(self, *selection: str) -> str:
         """Return what was logged in there."""
-        return self.attempt("journalctl", "--no-pager", "--output=cat", *selection).stdout
+        return self.attempt("journalctl", "--no-pager", "--output=cat", *selection)[1]
 
     def property(self, unit: str, name: str) -> str:
         """Return what `systemctl show` says of a unit."""
@@ -183,15 +200,18 @@ def booted(folder: Path) -> Iterator[Booted]:
     group /= f"exoproxy-test-{os.getpid()}"
     group.mkdir()
     interpreter = Path(sys.executable).resolve()
+    root, shared = folder / "systemd", folder / "shared"
+    root.mkdir()
+    shared.mkdir()
     command = [
         *("sh", "-c", 'echo $$ >"$0"; exec "$@"', str(group / "cgroup.procs")),
         *("unshare", *_NEW_NAMESPACES, "--fork", "--kill-child"),
-        *("sh", "-c", _INIT, "sh", str(folder), str(SOURCE), sys.base_prefix),
-        *(str(Path(sys.prefix) / "lib"), str(SYSTEMD)),
+        *("sh", "-c", _INIT, "sh", str(root), str(SOURCE), sys.base_prefix),
+        *(str(Path(sys.prefix) / "lib"), str(shared), str(SYSTEMD)),
     ]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 - as above
     try:
-        host = Booted(pid=_first_child(process))
+        host = Booted(pid=_first_child(process), shared=shared)
         _until_it_listens(host, process)
         _install(host, Path("/opt/python") / interpreter.relative_to(sys.base_prefix))
         yield host
@@ -240,11 +260,10 @@ def _first_child(process: subprocess.Popen[bytes]) -> int:
 def _until_it_listens(host: Booted, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + BOOT_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        name = Path(f"/proc/{host.pid}/comm").read_text("ascii").strip()
-        if name == "systemd":
-            done = host.attempt("systemctl", "is-active", "basic.target")
-            if done.stdout.strip() == "active":
-                return
+        # Until then it is the shell, whose files are this machine's.
+        is_systemd = Path(f"/proc/{host.pid}/comm").read_text("ascii").strip() == "systemd"
+        if is_systemd and host.attempt("systemctl", "is-active", "basic.target")[0] == 0:
+            return
         time.sleep(0.1)
     raise AssertionError("systemd did not start in its namespaces")
 
