@@ -141,7 +141,7 @@ def _starting(folder: Path) -> Iterator[Start]:
         sockets: Sequence[socket.socket] = (),
     ) -> tuple[subprocess.Popen[bytes], Path]:
         output = folder / f"exoproxy-{len(started)}.log"
-        with output.open("wb") as sink:
+        with output.open("ab") as sink:
             process = subprocess.Popen(  # noqa: S603 - the project's own command
                 [*_passing(sockets), *_command(arguments)],
                 cwd=folder,

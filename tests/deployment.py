@@ -93,10 +93,10 @@ class Site:
         )
 
     def log(self) -> list[dict[str, Any]]:
-        """Return the lines of both logs."""
+        """Return the lines of both logs; what a command says before it serves is prose."""
         # What is being written has no end yet.
         text = self.output.read_bytes()[self.since :].rpartition(b"\n")[0]
-        return [json.loads(line) for line in text.splitlines()]
+        return [json.loads(line) for line in text.splitlines() if line.startswith(b"{")]
 
     def served(self) -> list[dict[str, Any]]:
         """Return the lines of the access log."""

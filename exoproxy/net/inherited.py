@@ -11,8 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, MutableMapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, NamedTuple
 
-from exoproxy.net.sockets import ListenError, TcpOptions
-from exoproxy.rules.printable import printable
+from exoproxy.net.sockets import ListenError, TcpOptions, listening_at
 
 _FIRST: Final = 3  # SD_LISTEN_FDS_START
 _VARIABLES: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
@@ -169,14 +168,12 @@ def _role(
 def _misfit(sock: socket.socket, part: str, unit: str) -> str:
     if sock.family == socket.AF_UNIX:
         return (
-            f"systemd passed the Unix socket {printable(str(sock.getsockname()))}, which has no "
+            f"systemd passed the Unix socket {listening_at(sock)}, which has no "
             f"port to tell https from http by; set FileDescriptorName=https or "
             f"FileDescriptorName=http with `systemctl edit {unit}`."
         )
-    address, port = sock.getsockname()[:2]
-    where = f"[{address}]:{port}" if sock.family == socket.AF_INET6 else f"{address}:{port}"
     return (
-        f"systemd listens on {where}, which {part}.listen and {part}.redirect_listen don't tell "
-        f"for https or http; change ListenStream= with `systemctl edit {unit}`, or name the port "
-        "in one of those two."
+        f"systemd listens on {listening_at(sock)}, which {part}.listen and {part}.redirect_listen "
+        f"don't tell for https or http; change ListenStream= with `systemctl edit {unit}`, or "
+        "name the port in one of those two."
     )

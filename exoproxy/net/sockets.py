@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
 from exoproxy.net.port_holder import port_holder
+from exoproxy.rules.printable import printable
 
 # The kernel cuts it to net.core.somaxconn (4096 since Linux 5.4).
 BACKLOG = 4096
@@ -63,6 +64,14 @@ def open_socket(
         raise ListenError(_sentence(error, address, port, holder)) from error
     sock.setblocking(False)
     return sock
+
+
+def listening_at(sock: socket.socket) -> str:
+    """Return where a socket listens: `ADDRESS:PORT`, an IPv6 address in brackets, or a path."""
+    if sock.family == socket.AF_UNIX:
+        return printable(str(sock.getsockname()))
+    address, port = sock.getsockname()[:2]
+    return f"[{address}]:{port}" if sock.family == socket.AF_INET6 else f"{address}:{port}"
 
 
 def _bound(

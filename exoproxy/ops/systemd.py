@@ -55,13 +55,14 @@ class Notifier:
         if self._address is not None and meant and microseconds.isdecimal():
             self.watchdog = int(microseconds) / 2_000_000 or None
 
-    def ready(self, status: str, *, pid: int | None = None) -> None:
-        """Say that the start, or a reload, is done, with a line for `systemctl status`.
+    def ready(self, status: str) -> None:
+        """Say that the start, or a reload, is done, with a line for `systemctl status`."""
+        self._send("READY=1", _status(status))
 
-        With `pid` this process takes the place of the service's main process.
-        """
-        main = [] if pid is None else [f"MAINPID={pid}"]
-        self._send(*main, "READY=1", _status(status))
+    def leave_to(self, pid: int) -> None:
+        """Say that this process is the service's main process from now on, and speak no more."""
+        self._send(f"MAINPID={pid}")
+        self._address = self.watchdog = None
 
     def reloading(self) -> None:
         """Say that a reload has begun; `ready` ends it, whether it worked or not."""

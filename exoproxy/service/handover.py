@@ -93,9 +93,6 @@ class Predecessor:
         if self._pipe is not None:
             os.set_inheritable(self._pipe, False)
 
-    def __bool__(self) -> bool:
-        return self._pipe is not None
-
     def take_leave(self) -> None:
         """Tell it that this process serves; it then accepts no more."""
         if self._pipe is not None:

@@ -8,7 +8,6 @@ as it was. What is under way, a request or a websocket, goes on with what it beg
 
 import asyncio
 import logging
-import os
 import signal
 import socket
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from exoproxy.certs.keeper import Keeper
 from exoproxy.certs.probe import own_listeners, probe
 from exoproxy.certs.serving import Served
 from exoproxy.net.dial import Dialer
+from exoproxy.net.sockets import listening_at
 from exoproxy.ops.access import AccessLog
 from exoproxy.ops.log import configure
 from exoproxy.ops.systemd import Notifier
@@ -103,7 +103,7 @@ class Life:
         self._loop.add_signal_handler(signal.SIGHUP, self._reload_asked.set)
         self._loop.add_signal_handler(signal.SIGUSR2, self._hand_over)
         logger.info("%s with %s", self._status(), self._certificate.served)
-        self._notifier.ready(self._status(), pid=os.getpid() if self._predecessor else None)
+        self._notifier.ready(self._status())
         self._predecessor.take_leave()
         self._beat()
         try:
@@ -122,7 +122,7 @@ class Life:
         self._log.request(record)
 
     def _status(self) -> str:
-        where = ", ".join("{}:{}".format(*sock.getsockname()[:2]) for sock in self._sockets.https)
+        where = ", ".join(listening_at(sock) for sock in self._sockets.https)
         return f"Serving {self._mode.names[0]} ({self._mode.site.name}) on {where}"
 
     def _beat(self) -> None:
@@ -160,12 +160,11 @@ class Life:
                 await self._reload()
             except ConfigurationErrors as errors:
                 for line in errors.lines:
-                    logger.error("%s", line)
-                logger.error("Not reloaded: the running configuration stays as it is")
+                    logger.error("Not reloaded, and nothing has changed: %s", line)
             except CertificateProblem as problem:
-                logger.error("Not reloaded, the running configuration stays as it is: %s", problem)
+                logger.error("Not reloaded, and nothing has changed: %s", problem)
             except Exception:
-                logger.exception("Not reloaded, by a defect of the proxy")
+                logger.exception("Not reloaded, by a defect of the proxy; nothing has changed")
             self._notifier.ready(self._status())
 
     async def _reload(self) -> None:
@@ -248,8 +247,7 @@ class Life:
             logger.error("Not handed over, this process goes on: %s", problem)
             self._handover = None
             return
-        # Who is the main process now speaks for the service.
-        self._notifier = Notifier({})
+        self._notifier.leave_to(pid)
         seconds = self._mode.settings.limits.handover
         logger.info("Process %d serves now; websockets may stay here for %d s", pid, seconds)
         await self._drain(seconds)

@@ -94,17 +94,15 @@ async def test_kept_connection_to_what_is_no_longer_allowed(deployment: Deployme
 
 async def test_mistakes_leave_all_as_it_was(deployment: Deployment) -> None:
     """Every mistake is told with its line, and the process goes on by what it had."""
-    async with deployment.way("uap") as way:
-        good = way.site.configuration.read_text("utf-8")
+    site = deployment.uap()
+    async with deployment.through(site, complaint="Not reloaded, and nothing has changed: ") as way:
         change(way.site, "uap", "regions", REGION, "ports", to=["1-1023"])
         change(way.site, "limits", to={"drian": 5, "idle_timeout": "soon"})
-        await reload(way.site, says="Not reloaded")
+        await reload(way.site, says="limits.idle_timeout")
         told = messages(way.site)
         client, there = await way.asked()
         there.send(answer(b"as before"))
         got = await client.message()
-        way.site.configuration.write_text(good, "utf-8")
-        way.site.output.write_bytes(b"")  # The errors were expected.
 
     assert got.content == b"as before"
     assert any("limits.drian: " in line and "did you mean" in line for line in told)

@@ -7,7 +7,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 
 import pytest
 import yaml
@@ -16,6 +16,7 @@ from acme_world import NEEDS, acme_world
 from booted import Booted, booted
 from cloudflare_api import TOKEN
 from deployment import MAIN_NAME, REGION, UAP_NAME
+from load import Load, load
 
 pytestmark = pytest.mark.needs("booted systemd")
 
@@ -152,60 +153,22 @@ def test_a_restart_refuses_nobody(main: Booted, kept: bool) -> None:
     process = main.property(MAIN, "MainPID")
     trust = ssl.create_default_context(cafile=main.outside(LOCAL_CA))
     with ThreadPoolExecutor(1) as thread:
-        load = thread.submit(main.in_its_network, lambda: asyncio.run(ask_on(trust, kept=kept)))
+        asking = thread.submit(main.in_its_network, lambda: asyncio.run(ask_on(trust, kept=kept)))
         for _ in range(2):
             time.sleep(1)
             main.run("systemctl", "restart", MAIN)
-        answered, failures = load.result()
+        measured = asking.result()
 
     assert main.property(MAIN, "MainPID") != process
-    assert failures == []
-    assert answered > LOAD_SECONDS * CLIENTS
+    assert measured.failures == []
+    assert measured.answered > LOAD_SECONDS * CLIENTS
 
 
-async def ask_on(trust: ssl.SSLContext, *, kept: bool) -> tuple[int, list[str]]:
-    """Ask again and again, several at once; return how many were answered and what went wrong.
-
-    With `kept`, a connection is used until the answer says that it is the last.
-    """
-    answered = 0
-    failures: list[str] = []
-    end = time.monotonic() + LOAD_SECONDS
-
-    async def client() -> None:
-        nonlocal answered
-        while time.monotonic() < end:
-            try:
-                answered += await connection()
-            except (OSError, ValueError, EOFError) as error:
-                failures.append(repr(error))
-
-    async def connection() -> int:
-        reader, writer = await asyncio.open_connection(
-            "127.0.0.1", 443, ssl=trust, server_hostname=MAIN_NAME
-        )
-        count = 0
-        try:
-            while time.monotonic() < end:
-                fields = b"Host: %b\r\n" % MAIN_NAME.encode()
-                fields += b"" if kept else b"Connection: close\r\n"
-                writer.write(b"GET / HTTP/1.1\r\n%b\r\n" % fields)
-                head = (await reader.readuntil(b"\r\n\r\n")).lower()
-                length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
-                await reader.readexactly(length)
-                if not head.startswith(b"http/1.1 200 "):
-                    raise ValueError(head)
-                count += 1
-                if b"\r\nconnection: close\r\n" in head:
-                    break
-        finally:
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
-        return count
-
-    await asyncio.gather(*(client() for _ in range(CLIENTS)))
-    return answered, failures
+async def ask_on(trust: ssl.SSLContext, *, kept: bool) -> Load:
+    """Ask for some seconds; return how it went."""
+    async with load(443, MAIN_NAME, trust, kept=kept, clients=CLIENTS) as measured:
+        await asyncio.sleep(LOAD_SECONDS)
+    return measured
 
 
 def test_a_service_that_hangs_is_started_again(main: Booted) -> None:

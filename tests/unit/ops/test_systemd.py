@@ -126,12 +126,14 @@ def test_children_do_not_notify(manager: socket.socket) -> None:
 
 
 def test_successor_speaks_for_the_service(manager: socket.socket) -> None:
-    """It gets the variables, but for the process id, and says that it is the main process now."""
+    """It gets the variables, but for the process id; the predecessor names it and falls silent."""
     variables = environment(manager, WATCHDOG_USEC="4000000", WATCHDOG_PID=str(os.getpid()))
     first = Notifier(variables)
     second = Notifier(dict(first.variables))
-    second.ready("Serving", pid=7)
+    first.leave_to(7)
+    first.status("Draining")
+    second.beat()
 
-    assert received(manager) == "MAINPID=7\nREADY=1\nSTATUS=Serving"
-    assert second.watchdog == first.watchdog == 2
+    assert (received(manager), received(manager)) == ("MAINPID=7", "WATCHDOG=1")
+    assert (first.watchdog, second.watchdog) == (None, 2)
     assert Notifier({}).variables == {}
