@@ -82,6 +82,14 @@ class Pool(Generic[KeptT]):
         else:
             del self._open[upstream]
 
+    def give_way(self, upstream: Upstream) -> bool:
+        """End the upstream's longest idle connection; False where none idles."""
+        idle = self._idle.get(upstream)
+        if idle is None:
+            return False
+        self._remove(upstream, idle, 0).retire()
+        return True
+
     def in_use(self) -> int:
         """Return how many connections are open or being dialled, idle ones left out."""
         return sum(self._open.values()) - self._count

@@ -100,7 +100,9 @@ class Exchange:
 
     def _dial(self) -> None:
         engine, upstream = self._engine, self._forward.upstream
-        if engine.pool.opened(upstream) > engine.limits.connections_per_upstream:
+        opened = engine.pool.opened(upstream)
+        # One that idles is of no use to a request that may not take it.
+        if opened > engine.limits.connections_per_upstream and not engine.pool.give_way(upstream):
             engine.pool.closed(upstream)
             self._end(Overloaded("The proxy has as many connections to that server as it may."))
             return
