@@ -16,6 +16,7 @@ ProxyError
 │   ├── TargetTooLong           414 target-too-long
 │   ├── ExpectationFailed       417 expectation-failed
 │   ├── Misdirected             421 misdirected-request
+│   ├── TooManyRefusals         429 too-many-refusals
 │   ├── FieldsTooLarge          431 fields-too-large
 │   ├── ClientGone              499 client-gone (logged, never sent)
 │   ├── CodingNotImplemented    501 coding-not-implemented
@@ -59,7 +60,8 @@ class ProxyError(Exception):
     `code` is the value of `X-Exoproxy-Error`, `status` the HTTP status, `retry` the seconds after
     which a browser's page tries again by itself (None: never), and `hint` what the reader can do,
     `advice` unless the raiser knows better. The sentence and the hint are shown to people: they
-    never hold bytes of the request.
+    never hold bytes of the request. `counts`: it is a refusal that `limits.refusals_per_client`
+    counts.
     """
 
     code: ClassVar[str]
@@ -68,6 +70,7 @@ class ProxyError(Exception):
     default: ClassVar[str]
     advice: ClassVar[str] = ""
     retry: ClassVar[int | None] = None
+    counts: ClassVar[bool] = False
 
     def __init__(self, sentence: str = "", *, hint: str = "") -> None:
         self.sentence = sentence or self.default
@@ -80,9 +83,13 @@ class ProxyError(Exception):
 
 
 class ClientError(ProxyError):
-    """The request can't be served as it is."""
+    """The request can't be served as it is.
+
+    A refusal, but for what slow networks, large files and users who leave bring about.
+    """
 
     side = Side.CLIENT
+    counts = True
 
 
 class BadRequest(ClientError):
@@ -164,6 +171,7 @@ class RequestTimeout(ClientError):
 
     code, status = "request-timeout", 408
     default = "The request did not arrive in time."
+    counts = False
 
 
 class ContentTooLarge(ClientError):
@@ -171,6 +179,7 @@ class ContentTooLarge(ClientError):
 
     code, status = "content-too-large", 413
     default = "The request's content is larger than this server accepts."
+    counts = False
 
 
 class TargetTooLong(ClientError):
@@ -194,6 +203,21 @@ class Misdirected(ClientError):
     default = "This server does not serve that host name."
 
 
+class TooManyRefusals(ClientError):
+    """A request that would be refused, of a client that was refused too often (RFC 6585 section 4).
+
+    `wait` are the seconds until the next refusal is worth a sentence again.
+    """
+
+    code, status = "too-many-refusals", 429
+    default = "Too many requests from this address had to be refused."
+    counts = False
+
+    def __init__(self, sentence: str = "", *, hint: str = "", wait: int = 1) -> None:
+        super().__init__(sentence, hint=hint)
+        self.wait = wait
+
+
 class FieldsTooLarge(ClientError):
     """The head, one of its fields or their number passes its limit (RFC 6585 section 5)."""
 
@@ -206,6 +230,7 @@ class ClientGone(ClientError):
 
     code, status = "client-gone", 499
     default = "The client closed the connection."
+    counts = False
 
 
 class CodingNotImplemented(ClientError):

@@ -41,13 +41,14 @@ class Server:
         trusted: Sequence[IPv4Network | IPv6Network] = (),
         proxy_protocol: bool = False,
     ) -> None:
-        self.engine = Engine(site, dialer, limits, log)
+        self.engine = Engine(site, dialer, limits, log, trusted=trusted)
         self._limits = limits
         self._caps = caps or caps_of(limits)
         self._trusted = trusted
         self._proxy_protocol = proxy_protocol
         self.acceptors: list[Acceptor] = []
         self._loop = asyncio.get_running_loop()
+        self._caps.reclaim_from(self.engine.idle)
         self.engine.start()
 
     def listen(self, sock: socket.socket, context: Context) -> None:
@@ -74,7 +75,8 @@ class Server:
         proxy_protocol: bool,
     ) -> None:
         """Serve by other rules from the next connection and request on; see `Engine.adopt`."""
-        self.engine.adopt(site, dialer, limits)
+        self.engine.adopt(site, dialer, limits, trusted=trusted)
+        self._caps.adopt(total=limits.connections, per_client=limits.connections_per_client)
         self._limits = limits
         self._trusted = trusted
         self._proxy_protocol = proxy_protocol

@@ -15,7 +15,7 @@ from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final, cast
 
-from exoproxy.errors import BadRequest
+from exoproxy.errors import BadRequest, Overloaded
 from exoproxy.net.caps import Caps, Slot
 from exoproxy.net.exhaustion import Exhaustion
 from exoproxy.net.proxy_header import receive_header
@@ -54,8 +54,8 @@ class Peer:
     `address` is None for a Unix socket; behind a PROXY header it is the address in the header.
     `server_name` is the name of the TLS handshake (SNI), lower-case. `trusted`: the address is one
     of those whose X-Forwarded-* fields are believed, or a Unix socket, whose file's mode decides
-    who may connect. `over_limit`: the client holds more connections than it may; answer 503 and
-    close.
+    who may connect. `excess` is set where a cap is passed: each request is to be refused with it
+    and the connection closed.
     """
 
     address: IPv4Address | IPv6Address | None
@@ -63,7 +63,7 @@ class Peer:
     tls: bool
     server_name: str | None = None
     trusted: bool = False
-    over_limit: bool = False
+    excess: Overloaded | None = None
     text: str = field(init=False)
     """The address for fields and logs; a Unix socket's is `unknown` (RFC 7239 section 6.2)."""
 
@@ -86,7 +86,8 @@ class Acceptor:
     connection must begin with a PROXY header, from a sender in `trusted`; any other is closed
     without an answer. Times are in seconds.
 
-    `accepted`, `refused` (by caps or PROXY) and `handshake_failures` count up from 0.
+    `accepted`, `refused` (by caps or PROXY) and `handshake_failures` count up from 0; `arriving` is
+    how many connections are between accept and the end of their handshake now.
     """
 
     def __init__(
@@ -130,6 +131,11 @@ class Acceptor:
         self._trusted = trusted
         self._proxy_protocol = proxy_protocol
         self._handshake_timeout = handshake_timeout
+
+    @property
+    def arriving(self) -> int:
+        """How many connections have neither been handed over nor closed yet."""
+        return len(self._arriving)
 
     def start(self) -> None:
         """Begin to accept."""
@@ -190,6 +196,10 @@ class Acceptor:
 
     def _arrive(self, sock: socket.socket, sockaddr: Any) -> None:
         arrival = _Arrival(sock, sockaddr, self._caps.enter(), self._factory)
+        if not self._proxy_protocol and not self._claim(arrival):
+            # A refused client costs no task and no handshake.
+            arrival.leave()
+            return
         task = self._loop.create_task(self._admit(arrival))
         self._arriving.add(task)
         # In a callback, not at the coroutine's end: a task that is cancelled before its first step
@@ -201,16 +211,11 @@ class Acceptor:
         arrival.leave()
 
     async def _admit(self, arrival: "_Arrival") -> None:
-        if self._proxy_protocol and not await self._take_header(arrival):
-            self.refused += 1
-            return
-        arrival.trusted = self._trusts(arrival.address)
-        # A trusted address is a balancer's, and carries many clients.
-        if arrival.address is not None and not arrival.trusted:
-            held = arrival.slot.claim(arrival.address)
-            arrival.over_limit = held > self._caps.per_client
-            if held > 2 * self._caps.per_client:
+        if self._proxy_protocol:
+            if not await self._take_header(arrival):
                 self.refused += 1
+                return
+            if not self._claim(arrival):
                 return
         context = self._context()
         arrival.handed_over = True
@@ -226,6 +231,15 @@ class Acceptor:
         if not arrival.served:
             self.handshake_failures += 1
 
+    def _claim(self, arrival: "_Arrival") -> bool:
+        """Count the connection to its client; False: close it."""
+        arrival.trusted = self._trusts(arrival.address)
+        # A trusted address is a balancer's, and carries many clients.
+        if arrival.address is None or arrival.trusted or arrival.slot.claim(arrival.address):
+            return True
+        self.refused += 1
+        return False
+
     async def _take_header(self, arrival: "_Arrival") -> bool:
         """Replace the arrival's address by the one in its PROXY header; False: refuse it."""
         if not self._trusts(arrival.address):
@@ -237,7 +251,7 @@ class Acceptor:
             _log.debug("A PROXY header was not accepted: %s", error)
             return False
         if header.address is not None:
-            arrival.address, arrival.port = header.address, header.port
+            arrival.address, arrival.port = _unmapped(header.address), header.port
         return True
 
     def _trusts(self, address: IPv4Address | IPv6Address | None) -> bool:
@@ -257,7 +271,6 @@ class _Arrival(asyncio.Protocol):
         self.slot = slot
         self.address, self.port = _source(sock, sockaddr)
         self.trusted = False
-        self.over_limit = False
         self.handed_over = False
         self.served = False
         self._factory = factory
@@ -270,7 +283,7 @@ class _Arrival(asyncio.Protocol):
             tls=tls is not None,
             server_name=server_name(tls),
             trusted=self.trusted,
-            over_limit=self.over_limit,
+            excess=self.slot.excess,
         )
         try:
             protocol = self._factory(peer, self.slot)
@@ -293,8 +306,15 @@ def _source(sock: socket.socket, sockaddr: Any) -> tuple[IPv4Address | IPv6Addre
     """Return address and port of an accepted socket; None and 0 for a Unix socket."""
     if sock.family == socket.AF_UNIX:
         return None, 0
-    address = ip_address(sockaddr[0].partition("%")[0])
+    return _unmapped(ip_address(sockaddr[0].partition("%")[0])), sockaddr[1]
+
+
+def _unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """Return the IPv4 address of a peer on a socket that takes both families.
+
+    A socket of systemd's may (BindIPv6Only=), and a balancer's, which writes such addresses into
+    its header. All of them are in one IPv6 /64: they would count as one client.
+    """
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        # A socket of systemd's may take both families (BindIPv6Only=).
-        address = address.ipv4_mapped
-    return address, sockaddr[1]
+        return address.ipv4_mapped
+    return address

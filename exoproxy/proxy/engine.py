@@ -11,10 +11,11 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from email.utils import formatdate
 from typing import Any, Final
 
+from exoproxy.errors import ProxyError
 from exoproxy.net.caps import Slot
 from exoproxy.net.dial import Dialer
 from exoproxy.net.listen import Peer
@@ -24,21 +25,36 @@ from exoproxy.proxy.inbound import Inbound
 from exoproxy.proxy.outbound import Outbound
 from exoproxy.proxy.record import Record
 from exoproxy.proxy.tunnel import GOODBYE, Tunnel
+from exoproxy.rules.address_space import IPNetwork
+from exoproxy.rules.forwarded import client_address
+from exoproxy.rules.refusals import Refusals, client_of
 from exoproxy.settings.limits import Limits
 from exoproxy.wire.head import HeadLimits, RequestHead
 
 logger: Final = logging.getLogger("exoproxy.engine")
+
+# Seconds of silence before a connection counts as idle: the request of one that has just been
+# opened is on its way.
+REST: Final = 2.0
 
 
 class Engine:
     """One site at work. Made inside a running event loop; `start` begins the sweep."""
 
     def __init__(
-        self, site: Site, dialer: Dialer, limits: Limits, log: Callable[[Record], None]
+        self,
+        site: Site,
+        dialer: Dialer,
+        limits: Limits,
+        log: Callable[[Record], None],
+        *,
+        trusted: Collection[IPNetwork] = (),
     ) -> None:
         self.site = site
         self.dialer = dialer
         self.limits = limits
+        self.trusted = trusted
+        self.refusals = Refusals(limits.refusals_per_client)
         self.draining = False
         self.inbounds: set[Inbound] = set()
         self.outbounds: set[Outbound] = set()
@@ -64,7 +80,9 @@ class Engine:
         self.left = asyncio.Event()
         self.sweep(self.now)
 
-    def adopt(self, site: Site, dialer: Dialer, limits: Limits) -> None:
+    def adopt(
+        self, site: Site, dialer: Dialer, limits: Limits, *, trusted: Collection[IPNetwork] = ()
+    ) -> None:
         """Serve by other rules from the next request on.
 
         What is under way goes on. No connection to an upstream is kept that another dialer made:
@@ -73,6 +91,8 @@ class Engine:
         self.site = site
         self.dialer = dialer
         self.limits = limits
+        self.trusted = trusted
+        self.refusals.adopt(limits.refusals_per_client)
         self.request_limits, self.response_limits = _head_limits(limits)
         self.pool.adopt(
             idle_timeout=limits.upstream_idle_timeout,
@@ -132,6 +152,22 @@ class Engine:
         """Close a record and log it."""
         record.ended = time.monotonic()
         self._log(record)
+
+    def refusal(self, error: ProxyError, peer: Peer, request: RequestHead | None) -> int:
+        """Count an error to its client; return the seconds to wait where there were too many."""
+        if not error.counts:
+            return 0
+        client = peer.address
+        if peer.trusted:
+            # A balancer's connection, and only a request says for whom.
+            fields = None if request is None else request.fields
+            client = None if fields is None else client_address(fields, client, self.trusted)
+        return 0 if client is None else self.refusals.count(client_of(client), self.now)
+
+    def idle(self) -> Iterator[Inbound]:
+        """Return the clients' connections that have waited for a request for some seconds."""
+        rested = self.now - REST
+        return (each for each in self.inbounds if each.idle_since <= rested and each.idle)
 
     def defect(self) -> None:
         """Log the exception being handled: it is ours."""

@@ -8,7 +8,7 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Final, cast
 
-from exoproxy.errors import ClientGone, ProxyError, RequestTimeout
+from exoproxy.errors import ClientGone, ProxyError, RequestTimeout, TooManyRefusals
 from exoproxy.net.caps import Slot
 from exoproxy.net.listen import Peer
 from exoproxy.net.pipe import reset
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 # Seconds that a connection between two requests stays open after the process was told to end.
 LAST_CALL: Final = 1.0
+
+
+# Seconds for the head of a request whose answer is that there are too many connections.
+HASTE: Final = 5.0
+
+# Seconds for a client to answer the close of its idle connection, where another needs the place.
+RETIRED: Final = 1.0
 
 
 class Inbound(asyncio.Protocol):
@@ -40,6 +47,7 @@ class Inbound(asyncio.Protocol):
         "_unwritten",
         "deadline",
         "engine",
+        "idle_since",
         "peer",
         "pressed",
         "transport",
@@ -51,6 +59,7 @@ class Inbound(asyncio.Protocol):
         self.engine = engine
         self.peer = peer
         self.deadline = math.inf
+        self.idle_since = engine.now
         self._slot = slot
         self._reader = RequestReader(engine.request_limits)
         self._turn: Turn | None = None
@@ -77,7 +86,7 @@ class Inbound(asyncio.Protocol):
             high=engine.limits.buffer_high, low=engine.limits.buffer_low
         )
         engine.inbounds.add(self)
-        self.deadline = engine.now + engine.limits.head_timeout
+        self.deadline = engine.now + self._head_timeout
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of a request, or of one that has to wait for its turn."""
@@ -141,6 +150,24 @@ class Inbound(asyncio.Protocol):
         elif not self.pressed:
             self.deadline = math.inf
 
+    @property
+    def _head_timeout(self) -> float:
+        seconds = self.engine.limits.head_timeout
+        return seconds if self.peer.excess is None else min(seconds, HASTE)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing but a next request, or the first, is awaited."""
+        busy = self._turn is not None or self._reader.started or self._pending
+        return not (busy or self.pressed or self._lingering)
+
+    def retire(self) -> None:
+        """Make room for another client: browsers open a new connection when they need one."""
+        self._lingering = True
+        self.transport.close()
+        # TLS waits longer than that for the goodbye of a client that has vanished.
+        self.deadline = self.engine.now + RETIRED
+
     def timed_out(self) -> None:
         """Do what is due: called by the engine's sweeper when `deadline` has passed."""
         if self.pressed:
@@ -187,7 +214,7 @@ class Inbound(asyncio.Protocol):
             if head is None:
                 data = b""
                 if not begun:
-                    self.deadline = self.engine.now + self.engine.limits.head_timeout
+                    self.deadline = self.engine.now + self._head_timeout
                 break
             self.deadline = math.inf
             turn = self._turn = Turn(self, head)
@@ -224,6 +251,8 @@ class Inbound(asyncio.Protocol):
         """Answer bytes that are no request, and close (RFC 9112 section 9.6)."""
         engine = self.engine
         record = engine.record(self.peer, None)
+        if (wait := engine.refusal(error, self.peer, None)) > 0:
+            error = TooManyRefusals(wait=wait)
         reply = problem(error, method=b"", accept=Fields(), request_id=record.id)
         fields = [
             (b"Date", engine.date),
@@ -268,6 +297,7 @@ class Inbound(asyncio.Protocol):
     # The end.
 
     def _await_next(self) -> None:
+        self.idle_since = self.engine.now
         if not self.pressed:
             self.deadline = self.engine.now + self.engine.limits.idle_timeout
         self.resume_reading()

@@ -9,11 +9,14 @@ from html import escape
 from http import HTTPStatus
 from typing import Final
 
-from exoproxy.errors import MethodNotAllowed, ProxyError
+from exoproxy.errors import MethodNotAllowed, ProxyError, TooManyRefusals
 from exoproxy.proxy.decision import Reply
 from exoproxy.proxy.page import SECURITY_FIELDS, page
 from exoproxy.wire.fields import Field, Fields
 
+_TOO_MANY: Final = (
+    f"{TooManyRefusals.status} {TooManyRefusals.code}: {TooManyRefusals.default}\n".encode()
+)
 REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
@@ -24,6 +27,8 @@ def reason_of(status: int) -> bytes:
 
 def problem(error: ProxyError, *, method: bytes, accept: Fields, request_id: str) -> Reply:
     """Return the answer for an error; `accept` are the request's fields, or empty ones."""
+    if isinstance(error, TooManyRefusals):
+        return _too_many(error)
     # Loading a page again sends its request again, and only a GET is meant to be.
     retry = error.retry if method == b"GET" else None
     form = _form(accept)
@@ -44,6 +49,17 @@ def problem(error: ProxyError, *, method: bytes, accept: Fields, request_id: str
     if error.status == HTTPStatus.SERVICE_UNAVAILABLE and error.retry:
         fields.append((b"Retry-After", str(error.retry).encode()))
     return Reply(status=error.status, fields=fields, content=content.encode())
+
+
+def _too_many(error: TooManyRefusals) -> Reply:
+    """Return the shortest answer there is: who gets it has seen the long ones."""
+    fields: list[Field] = [
+        (b"Content-Type", b"text/plain; charset=utf-8"),
+        (b"X-Exoproxy-Error", error.code.encode()),
+        (b"Retry-After", b"%d" % error.wait),
+        (b"Cache-Control", b"no-store"),
+    ]
+    return Reply(status=error.status, fields=fields, content=_TOO_MANY)
 
 
 def _form(fields: Fields) -> bytes:

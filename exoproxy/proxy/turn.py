@@ -14,9 +14,9 @@ from exoproxy.errors import (
     ExpectationFailed,
     Internal,
     MethodNotAllowed,
-    Overloaded,
     ProxyError,
     RequestTimeout,
+    TooManyRefusals,
 )
 from exoproxy.proxy.decision import Decision, File, Forward, Reply
 from exoproxy.proxy.exchange import Exchange
@@ -167,9 +167,9 @@ class Turn:
     def _check(self) -> None:
         """Judge what concerns every site."""
         request = self.request
-        if self._connection.peer.over_limit:
+        if (excess := self._connection.peer.excess) is not None:
             self.close = True
-            raise Overloaded("This address has as many connections as it may hold.")
+            raise excess.anew()
         if request.method in REFUSED_METHODS:
             self.close = True
             raise MethodNotAllowed(allow=METHODS)
@@ -368,9 +368,12 @@ class Turn:
 
     def _problem(self, error: ProxyError) -> None:
         record, request = self._record, self.request
-        record.failed(error)
         if isinstance(error, BadRequest) or error.status in CLOSING:
             self.close = self._astray = True
+        if (wait := self._engine.refusal(error, record.peer, request)) > 0:
+            error = TooManyRefusals(wait=wait)
+            self.close = True
+        record.failed(error)
         reply = problem(error, method=request.method, accept=request.fields, request_id=record.id)
         reply.fields.extend(self._engine.site.own_fields(request))
         self._reply(reply)

@@ -11,6 +11,7 @@ from exoproxy.settings.types import (
     HeadBytes,
     Probes,
     ProbeSeconds,
+    Refusals,
     Seconds,
     SecondsOrNone,
     UserTimeout,
@@ -21,16 +22,26 @@ class Limits(Part):
     """Caps, sizes and timeouts: seconds, bytes and counts. The defaults suit a campus."""
 
     connections: Connections = 10_000
-    """Clients' connections at once; beyond them new ones get 503. One that idles costs about
-    30 KB. Raise the process's limit of open files along with it: a proxied connection needs two."""
+    """Clients' connections at once. As they get near, those that idle are closed, the longest
+    idle first; beyond them new ones get 503, and beyond a twentieth more new ones wait. One that
+    idles costs about 30 KB. Raise the process's limit of open files along with it: a proxied
+    connection needs two."""
 
     connections_per_client: Connections = 1_000
-    """Connections at once from one client address (IPv6: one /64). High, because a whole campus
-    may stand behind one address; much lower, and its users lock each other out."""
+    """Connections at once from one client address (IPv6: one /64); more get 503, and beyond twice
+    as many are closed without an answer. High, because a whole campus may stand behind one
+    address; much lower, and its users lock each other out."""
 
     connections_per_upstream: Connections = 512
     """Connections at once to one upstream (host and port); more requests get 503. It keeps a slow
     API server from being buried, and one instance from taking every port of this host."""
+
+    refusals_per_client: Refusals = 300
+    """Requests of one client address (IPv6: one /64) that may be refused in a minute, as those of
+    scanners are: unknown names, forbidden targets, requests that are no HTTP. What else would be
+    refused then gets a short 429; what is allowed goes on, so that a scanner locks nobody out. 0
+    for no limit. Much lower, and users behind one address see the 429 instead of the reason why
+    their own request was refused."""
 
     request_target: HeadBytes = 32_768
     """Bytes of a request's path and query; more gets 414. Logins send tokens in them."""

@@ -93,6 +93,7 @@ Probes = Annotated[int, _whole("probes", 4, high=127)]
 UserTimeout = Annotated[int, _whole("seconds", 120, high=(2**31 - 1) // 1000)]
 Connections = Annotated[int, _whole("connections", 64)]
 ConnectionsOrNone = Annotated[int, _whole("connections", 64, low=0)]
+Refusals = Annotated[int, _whole("refusals", 300, low=0, high=1_000_000)]
 FieldCount = Annotated[int, _whole("header fields", 100, low=16, high=10_000)]
 Answers = Annotated[int, _whole("answers", 8, low=0, high=1000)]
 # Below a kilobyte no real request passes, above 16 MiB one client can fill the memory.

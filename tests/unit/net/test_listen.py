@@ -272,26 +272,34 @@ async def test_client_leaves_during_the_handshake(
     assert (counts(here), here.peers) == ((1, 0, 1), [])
 
 
+# With one place, so many more clients are let in to be told that there is none.
+TOLD = 8
+
+
 async def test_total_cap() -> None:
-    """With all places taken the next client waits, and is served when one is free."""
+    """Beyond the places some are told so; the next client waits, and enters when one leaves."""
     async with house(total=1) as here:
-        first = await here.connect()
-        await first.echo()
-        second = await here.connect()
-        waiting = asyncio.create_task(second.echo())
+        visitors = [await here.connect() for _ in range(1 + TOLD)]
+        for visitor in visitors:
+            await visitor.echo()
+        last = await here.connect()
+        waiting = asyncio.create_task(last.echo())
         # The first client is served on: the full house does not keep the loop busy.
-        await first.echo()
+        await visitors[0].echo()
         accepted = here.acceptor.accepted
-        first.close()
+        visitors[0].close()
         echoed = await waiting
-        second.close()
+        for visitor in [*visitors, last]:
+            visitor.close()
 
-    assert (accepted, echoed, here.acceptor.accepted) == (1, b"ping", 2)
+    assert (accepted, echoed, here.acceptor.accepted) == (1 + TOLD, b"ping", 2 + TOLD)
+    assert [peer.excess is not None for peer in here.peers[:-1]] == [False] + [True] * TOLD
 
 
-async def test_client_cap() -> None:
+@pytest.mark.parametrize("options", [{}, {"total": 2}])
+async def test_client_cap(options: dict[str, Any]) -> None:
     """Beyond its cap a client is marked, beyond twice the cap closed; others are unaffected."""
-    async with house(per_client=1) as here:
+    async with house(per_client=1, **options) as here:
         visitors = [await here.connect() for _ in range(3)]
         echoed = [await visitor.echo() for visitor in visitors]
         other = await here.connect(local_addr=("127.0.0.2", 0))
@@ -300,8 +308,29 @@ async def test_client_cap() -> None:
             visitor.close()
 
     assert echoed == [b"ping", b"ping", b""]
-    assert [peer.over_limit for peer in here.peers] == [False, True, False]
+    assert excess(here) == [False, True, "total" in options]
     assert counts(here) == (4, 1, 0)
+
+
+def excess(here: House) -> list[bool]:
+    """Tell of each peer whether it is one too many."""
+    return [peer.excess is not None for peer in here.peers]
+
+
+async def test_crowd_of_one_client_costs_no_handshake(serving_context: ssl.SSLContext) -> None:
+    """Beyond twice its cap, a client's connection is closed before any work is begun for it."""
+    async with house(per_client=1, context=serving_context) as here:
+        silent = [await here.connect() for _ in range(2)]
+        await until(lambda: here.acceptor.arriving == 2)
+        third = await here.connect()
+        answer = await third.read()
+        arriving = here.acceptor.arriving
+        for visitor in [*silent, third]:
+            visitor.close()
+        await until(lambda: here.acceptor.arriving == 0)
+
+    assert (answer, arriving) == (b"", 2)
+    assert counts(here) == (3, 1, 2)
 
 
 async def test_trusted_peer_has_no_cap() -> None:
@@ -313,7 +342,7 @@ async def test_trusted_peer_has_no_cap() -> None:
             visitor.close()
 
     assert echoed == [b"ping"] * 3
-    assert [peer.over_limit for peer in here.peers] == [False] * 3
+    assert excess(here) == [False] * 3
 
 
 class Exhausted(socket.socket):
@@ -446,8 +475,24 @@ async def test_clients_behind_a_balancer_are_capped() -> None:
         for visitor in visitors:
             visitor.close()
 
-    assert [peer.over_limit for peer in here.peers] == [False, True, False]
+    assert excess(here) == [False, True, False]
     assert here.acceptor.refused == 1
+
+
+async def test_ipv4_clients_of_a_balancer_that_speaks_ipv6() -> None:
+    """Their addresses come in IPv6 form, all in one /64, and are still many clients'."""
+    header = b"PROXY TCP6 ::ffff:192.0.2.%d ::ffff:198.51.100.1 56324 443\r\n"
+    async with proxied(per_client=1) as here:
+        visitors = []
+        for number in range(3):
+            visitors.append(await here.connect())
+            visitors[-1].writer.write(header % number)
+            await visitors[-1].echo()
+        for visitor in visitors:
+            visitor.close()
+
+    assert excess(here) == [False] * 3
+    assert here.peers[0].address == IPv4Address("192.0.2.0")
 
 
 @pytest.mark.parametrize(
@@ -590,14 +635,16 @@ async def test_close_right_after_accept() -> None:
 async def test_shared_caps() -> None:
     """Two acceptors on one `Caps` share its places."""
     async with house(total=1) as one, house(caps=one.caps) as other:
-        first = await one.connect()
-        await first.echo()
-        second = await other.connect()
-        waiting = asyncio.create_task(second.echo())
-        await first.echo()
+        visitors = [await one.connect() for _ in range(1 + TOLD)]
+        for visitor in visitors:
+            await visitor.echo()
+        last = await other.connect()
+        waiting = asyncio.create_task(last.echo())
+        await visitors[0].echo()
         accepted = other.acceptor.accepted
-        first.close()
+        for visitor in visitors:
+            visitor.close()
         echoed = await waiting
-        second.close()
+        last.close()
 
     assert (accepted, echoed) == (0, b"ping")

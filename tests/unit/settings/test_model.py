@@ -95,6 +95,7 @@ DEFAULTS: dict[str, Any] = {
         "connections": 10000,
         "connections_per_client": 1000,
         "connections_per_upstream": 512,
+        "refusals_per_client": 300,
         "request_target": 32768,
         "request_field": 32768,
         "request_head": 65536,
