@@ -7,7 +7,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from exoproxy.errors import ProxyError
@@ -19,6 +19,7 @@ from exoproxy.net.tls import open_context
 from exoproxy.proxy.decision import Decision, Forward
 from exoproxy.proxy.engine import Engine
 from exoproxy.proxy.record import Record
+from exoproxy.server import caps_of
 from exoproxy.settings.limits import Limits
 from exoproxy.wire.fields import Field
 from exoproxy.wire.head import RequestHead
@@ -71,6 +72,7 @@ class Room:
         self,
         engine: Engine,
         caps: Caps,
+        acceptor: Acceptor,
         instance: Instance,
         port: int,
         trust: ssl.SSLContext | None,
@@ -79,6 +81,7 @@ class Room:
         self.caps = caps
         self.upstream = instance
         self.records: list[Record] = []
+        self._acceptor = acceptor
         self._port = port
         self._trust = trust
         self._began = engine.now
@@ -98,7 +101,8 @@ class Room:
         opened = asyncio.open_connection(str(LOOPBACK), self._port, limit=BUFFER, **tls)
         client = End(*await opened)
         self._clients.append(client)
-        await until(lambda: len(self.engine.inbounds) == len(self._clients))
+        acceptor = self._acceptor
+        await until(lambda: acceptor.accepted == len(self._clients) and not acceptor.arriving)
         return client
 
     async def asked(self, sent: bytes = b"") -> tuple[End, End]:
@@ -133,13 +137,15 @@ async def engine_room(
     connector: Connector | None = None,
     upstream_tls: ssl.SSLContext | None = None,
     client_tls: ssl.SSLContext | None = None,
+    trusted: Sequence[IPv4Network] = (),
     **limits: Any,
 ) -> AsyncIterator[Room]:
     """Open a room; keywords are limits. Fails where something is left when all have gone.
 
     With contexts of servers, the upstream speaks TLS, or the engine does to its clients.
     """
-    caps = Caps(total=100, per_client=100)
+    set_limits = Limits(**limits)
+    caps = caps_of(set_limits)
     records: list[Record] = []
     async with upstream(str(LOOPBACK), context=upstream_tls) as instance:
         dialer = Dialer(
@@ -150,12 +156,17 @@ async def engine_room(
             connector=connector,
         )
         scheme = "http" if upstream_tls is None else "https"
-        engine = Engine(Straight(instance.port, scheme), dialer, Limits(**limits), records.append)
+        site = Straight(instance.port, scheme)
+        engine = Engine(site, dialer, set_limits, records.append, trusted=trusted)
+        caps.reclaim_from(engine.idle)
         sock = open_socket(LOOPBACK, 0)
         port = sock.getsockname()[1]
-        acceptor = Acceptor(sock, context=lambda: client_tls, factory=engine.accept, caps=caps)
+        acceptor = Acceptor(
+            sock, context=lambda: client_tls, factory=engine.accept, caps=caps, trusted=trusted
+        )
         acceptor.start()
-        room = Room(engine, caps, instance, port, None if client_tls is None else open_context())
+        trust = None if client_tls is None else open_context()
+        room = Room(engine, caps, acceptor, instance, port, trust)
         room.records = records
         try:
             yield room

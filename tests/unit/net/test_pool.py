@@ -158,6 +158,16 @@ def test_open_ones_are_counted() -> None:
     assert kept.opened(OTHERS[0]) == 1
 
 
+def test_longest_idle_gives_way() -> None:
+    """Only to a connection to the same upstream, and only while there is one."""
+    kept = pool()
+    first, second = keep(kept, ONE, 1.0), keep(kept, ONE, 2.0)
+
+    assert (kept.give_way(OTHERS[0]), kept.give_way(ONE)) == (False, True)
+    assert (first.ended, second.ended, len(kept)) == (True, False, 1)
+    assert (kept.give_way(ONE), kept.give_way(ONE)) == (True, False)
+
+
 def test_an_upstream_without_connections_is_forgotten() -> None:
     """Names come from clients: what they leave behind must be bounded."""
     for kept in (pool(), pool(total=0)):

@@ -11,6 +11,7 @@ from aiohappyeyeballs import AddrInfoType
 from engine_room import NAME, Room, attempts, engine_room, settled
 from exoproxy.errors import TargetNotAllowed, UpstreamName
 from exoproxy.net.dial import Address
+from exoproxy.net.pool import FRESH
 from peers import End, answer, code_of, request, status_of
 
 
@@ -144,6 +145,29 @@ async def test_connection_whose_upstream_takes_nothing_is_not_kept() -> None:
 
         assert room.upstream.count == 2
         assert await first.ended() == "RST"
+
+
+@pytest.mark.parametrize("idle", [1, 0])
+async def test_127_idle_connections_fill_no_cap(idle: int) -> None:
+    """A request that may not take a kept connection ends one to dial its own; else it gets 503."""
+    put = request(NAME, line=b"PUT /image HTTP/1.1", content=b"bytes")
+    async with engine_room(connections_per_upstream=1) as room:
+        first, there = await room.asked()
+        if idle:
+            there.send(answer())
+            await first.message()
+            # Too long ago for what must not be sent twice.
+            await room.at(FRESH + 1)
+        second = await room.connect()
+        second.send(put)
+        if idle:
+            assert await there.ended() == "FIN"
+            there = await room.upstream.accepted()
+            await there.message()
+            there.send(answer(status=b"201 Created"))
+        got = await second.message()
+
+        assert (status_of(got), code_of(got)) == ((201, "") if idle else (503, "overloaded"))
 
 
 class Late:
