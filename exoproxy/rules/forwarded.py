@@ -21,6 +21,8 @@ _ELEMENT: Final = re.compile(
     rb"(?P<v4>[0-9.]+)(?::[0-9]+)?|\[(?P<bracketed>[0-9A-Fa-f:.]+)\](?::[0-9]+)?"
     rb"|(?P<v6>[0-9A-Fa-f:.]+)"
 )
+# A list of thousands, all trusted, would take milliseconds of every request.
+_HOPS: Final = 100
 _PREFIX: Final = b"x-forwarded-"
 _REPLACED: Final = frozenset(
     {b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto"}
@@ -99,14 +101,15 @@ def client_address(
 
     `peer` is None for a Unix socket, whose permissions vouch for who connects. An element of
     X-Forwarded-For that is no address ends the walk at the hop before it, and so does the end of
-    the list: what a trusted hop says counts, what others said before it does not.
+    the list: what a trusted hop says counts, what others said before it does not. After a hundred
+    hops it ends, too.
     """
     if peer is not None:
         peer = _unmapped(peer)
         if not _is_trusted(peer, trusted):
             return peer
     chain = b",".join(fields.all(b"x-forwarded-for"))
-    for element in reversed(chain.split(b",")):
+    for element in reversed(chain.rsplit(b",", _HOPS)):
         address = _address(element.strip(b" \t"))
         if address is None:
             return peer
