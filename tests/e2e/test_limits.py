@@ -8,7 +8,7 @@ import pytest
 
 from bulk import bulk_client
 from deployment import Deployment, Site, Way
-from peers import End, answer, code_of, status_of, until
+from peers import End, answer, code_of, request, status_of, until
 
 LIMIT = 2**20
 
@@ -131,19 +131,73 @@ async def test_127_crowd_of_one_client_is_closed(deployment: Deployment) -> None
 
 
 async def test_127_house_is_full(deployment: Deployment) -> None:
-    """The next client waits before the door, unharmed, until one leaves; the others go on."""
+    """Who comes is told so; when those who are told are many, the next waits before the door."""
     async with deployment.way("uap", limits={"connections": 2}) as way:
-        first, second = await way.connect(), await way.connect()
+        busy = [await way.connect() for _ in range(2)]
+        for client in busy:
+            client.send(way.request())
+        upstreams = [await way.upstream.accepted() for _ in busy]
+        told = [await way.connect() for _ in range(8)]
         waiting = asyncio.ensure_future(way.connect())
         await asyncio.sleep(0.3)
         spent = way.site.cpu()
-        assert await served(way, first) == 200
-        assert not waiting.done()
         await asyncio.sleep(1)
 
         assert way.site.cpu() - spent < 0.3
-        second.close()
-        assert await served(way, await waiting) == 200
+        assert not waiting.done()
+        told[0].send(way.request())
+        refusal = await told[0].message()
+
+        assert (status_of(refusal), code_of(refusal)) == (503, "overloaded")
+        assert dict(refusal.fields)[b"Retry-After"] == b"5"
+        assert await told[0].ended() == "FIN"
+        told[0].close()
+        last = await waiting
+        for there in upstreams:
+            await there.head()
+            there.send(answer(b"here"))
+        assert [(await client.message()).content for client in busy] == [b"here"] * 2
+        last.send(way.request())
+        assert status_of(await last.message()) == 503
+
+
+async def test_127_idle_connection_keeps_nobody_out(deployment: Deployment) -> None:
+    """When the last place is taken, the connection that idles longest is closed."""
+    async with deployment.way("uap", limits={"connections": 2}) as way:
+        idle = await way.connect()
+        idle.send(way.request())
+        there = await way.upstream.accepted()
+        await there.head()
+        there.send(answer(b"", (b"Connection", b"close")))
+        await idle.message()
+        # One that fell silent just now is not idle yet, and the sweep's clock has whole seconds.
+        await asyncio.sleep(3.2)
+        second = await way.connect()
+
+        assert await idle.ended() == "FIN"
+        idle.close()
+        await second.sent()
+        assert [await served(way, each) for each in (second, await way.connect())] == [200, 200]
+
+
+@pytest.mark.parametrize("mode", ["main", "uap"])
+async def test_127_scanner_gets_short_answers(deployment: Deployment, mode: str) -> None:
+    """What it is refused too often for gets 429; others behind its address are served."""
+    async with deployment.way(mode, limits={"refusals_per_client": 2}) as way:
+        got = []
+        for _ in range(3):
+            scanner = await way.connect()
+            scanner.send(request("elsewhere.example", (b"Accept", b"text/html")))
+            got.append(await scanner.message())
+
+        assert await scanner.ended() == "FIN"
+        assert [(status_of(each), code_of(each)) for each in got[1:]] == [
+            (421, "misdirected-request"),
+            (429, "too-many-refusals"),
+        ]
+        assert len(got[2].content) < 100 < len(got[1].content)
+        assert dict(got[2].fields)[b"Retry-After"] == b"30"
+        assert await served(way, await way.connect()) == 200
 
 
 async def test_127_upstream_has_as_many_connections_as_it_may(deployment: Deployment) -> None:
@@ -190,8 +244,11 @@ async def test_127_no_descriptor_left(deployment: Deployment, mode: str) -> None
         got = await first.message()
         allow(site, highest + 100)
         third = await outside[0]
+        errors = [line["message"] for line in way.site.log() if line.get("level") == "ERROR"]
 
         assert spent < 0.3
+        # One line a minute, of the clients and of the upstreams.
+        assert len(errors) == len(set(errors)) <= 2
         assert (status_of(refusal), code_of(refusal)) == (503, "overloaded")
         assert got.content == b"here"
         assert await served(way, third) == 200
