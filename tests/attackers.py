@@ -124,7 +124,11 @@ class Crowd:
         sock.connect((SERVER, self._port))
         sock.setblocking(False)
         if slow:
-            sock = self._context.wrap_socket(sock, do_handshake_on_connect=False)
+            try:
+                sock = self._context.wrap_socket(sock, do_handshake_on_connect=False)
+            except OSError:  # closed since
+                sock.close()
+                return
         attacker = Attacker(sock, slow=slow)
         self._held[slow] += 1
         self._through += attacker.through
