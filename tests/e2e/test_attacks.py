@@ -30,6 +30,9 @@ ROUNDS, WINDOWS = 2, 3
 WARM = (0.004, 1.5)
 NEW = (0.01, 2.5)
 
+# Longer than usual, so that all attackers stand while a busy machine measures.
+PATIENT = {"head_timeout": 120, "handshake_timeout": 120}
+
 REQUEST = request(UAP_NAME)
 
 
@@ -94,8 +97,7 @@ async def nothing_left(site: Site, sockets: int) -> None:
 
 async def test_127_many_that_never_finish(deployment: Deployment) -> None:
     """5,000 slow heads and 2,000 half-open connections at most double a normal client's p99."""
-    # Longer than usual, so that all of them stand while a busy machine measures.
-    site = deployment.uap(limits={"head_timeout": 120, "handshake_timeout": 120})
+    site = deployment.uap(limits=PATIENT)
     sockets = site.sockets()
     visit(site)
     quiet: list[tuple[float, float]] = []
@@ -128,7 +130,7 @@ async def test_127_many_that_never_finish(deployment: Deployment) -> None:
 
 async def test_127_one_that_wants_all(deployment: Deployment) -> None:
     """A single address gets twice its cap of connections at most, and little of the processor."""
-    site = deployment.uap(limits={"connections_per_client": 200})
+    site = deployment.uap(limits={"connections_per_client": 200, **PATIENT})
     sockets = site.sockets()
     visit(site)
     with attack(site.port, ONE, rate=RATE) as attackers:
