@@ -215,7 +215,6 @@ class Life:
         configure(settings.log.format)
         self._log.close()
         self._log = AccessLog(settings.log, trusted=trusted)
-        self._caps.adopt(total=limits.connections, per_client=limits.connections_per_client)
         for sock in (*self._sockets.https, *self._sockets.http):
             if sock.family != socket.AF_UNIX:
                 tcp_options(limits).apply(sock)
