@@ -6,16 +6,15 @@ element. What is asked, and what the answers mean, is in `self_test.js`.
 """
 
 import json
-from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from functools import cache
-from hashlib import sha256
 from html import escape
 from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
 
+from exoproxy.pages.policy import fields
 from exoproxy.settings.model import Settings
 from exoproxy.settings.sites import Main, Region
 
@@ -46,13 +45,7 @@ def page(settings: Settings) -> tuple[bytes, dict[str, str]]:
         ("{deployment}", data(known)),
     ):
         document = document.replace(mark, text, 1)
-    return document.encode(), {
-        "Content-Type": "text/html; charset=utf-8",
-        "Cache-Control": "no-store",
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-        "Content-Security-Policy": _policy(style, script, known["regions"]),
-    }
+    return document.encode(), fields(style, script, _asked(known["regions"]))
 
 
 def deployment(settings: Settings) -> dict[str, Any]:
@@ -92,30 +85,14 @@ def data(value: object) -> str:
     return text
 
 
-def _policy(style: str, script: str, regions: list[dict[str, str]]) -> str:
+def _asked(regions: list[dict[str, str]]) -> list[str]:
+    """Return what the script asks beside its own host: each region, and names below it."""
     hosts = [each["authority"] for each in regions]
-    asked = [
+    return [
         f"{scheme}://{below}{host}"
         for host in hosts
         for scheme, below in (("https", ""), ("https", "*."), ("wss", "*."))
     ]
-    return "; ".join(
-        (
-            "default-src 'none'",
-            f"script-src {_source(script)}",
-            f"style-src {_source(style)}",
-            " ".join(["connect-src 'self'", *asked]),
-            "img-src data:",
-            "base-uri 'none'",
-            "form-action 'none'",
-            "frame-ancestors 'none'",
-        )
-    )
-
-
-def _source(text: str) -> str:
-    """Return the element of a policy that allows just this (CSP 3 section 2.3.1)."""
-    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
 
 
 @cache
