@@ -3,4 +3,6 @@
 
 def printable(text: str) -> str:
     """Return text that says nothing to a terminal but itself, and is one line."""
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else "?" for character in text)
