@@ -11,11 +11,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from exoproxy import __version__
-from exoproxy.cli import cert, client
+from exoproxy.cli import cert, client, status
 from exoproxy.cli.common import (
     DONE,
     FAILED,
@@ -25,6 +24,7 @@ from exoproxy.cli.common import (
     add,
     config_path,
     load,
+    no_region,
     print_json,
 )
 
@@ -82,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--json", action="store_true", help="print the result as JSON")
     cert.add_commands(commands)
     client.add_commands(commands)
+    status.add_command(commands)
     config = add(commands, "config", _config, "Print what can be configured.", config=False)
     config.add_argument(
         "what", choices=["schema", "example"], help="JSON Schema, or a commented example"
@@ -117,22 +118,10 @@ def _uap(options: argparse.Namespace) -> int:
     settings = load(options)
     regions = settings.uap.regions if settings.uap else {}
     if options.region not in regions:
-        raise Wrong([f"{config_path(options)}: {_no_region(options.region, list(regions))}"])
+        raise Wrong([f"{config_path(options)}: {no_region(options.region, list(regions))}"])
     from exoproxy.service import serve_uap
 
     return serve_uap(settings, config_path(options), options.region)
-
-
-def _no_region(name: str, known: list[str]) -> str:
-    if not known:
-        return (
-            "uap: is missing, so there is no region to serve; write at least `uap:` with "
-            "`allowed_origins:` and `regions:`"
-        )
-    by_lower = {each.lower(): each for each in known}
-    close = get_close_matches(name.lower(), by_lower, n=1)
-    meant = f"did you mean {by_lower[close[0]]}? " if close else ""
-    return f"uap.regions: there is no region {name!a}; {meant}the file has {', '.join(known)}"
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -71,6 +72,19 @@ def load(options: argparse.Namespace) -> "Settings":
         return read(config_path(options))
     except ConfigurationErrors as errors:
         raise Wrong(errors.lines) from None
+
+
+def no_region(name: str, known: list[str]) -> str:
+    """Return what is wrong with the name of a region, and what it could have been."""
+    if not known:
+        return (
+            "uap: is missing, so there is no region to serve; write at least `uap:` with "
+            "`allowed_origins:` and `regions:`"
+        )
+    by_lower = {each.lower(): each for each in known}
+    close = get_close_matches(name.lower(), by_lower, n=1)
+    meant = f"did you mean {by_lower[close[0]]}? " if close else ""
+    return f"uap.regions: there is no region {name!a}; {meant}the file has {', '.join(known)}"
 
 
 def print_json(value: object) -> None:

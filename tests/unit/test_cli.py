@@ -113,7 +113,7 @@ def test_prints_what_can_be_configured(run: Run, what: str, expected: str) -> No
         ["client"],
         ["client", "install"],
         ["client", "install", "x", "--builder", "make"],
-        ["status"],
+        ["state"],
         ["uap"],
         ["uap", "--reg", "X"],
         ["config"],
