@@ -46,7 +46,7 @@ def frame(turn: int) -> bytes:
 async def test_websocket_with_traffic_survives(deployment: Deployment) -> None:
     """Reload after reload not a byte is lost; at a drain it gets a clean goodbye."""
     frames = [frame(turn) for turn in range(200)]
-    async with deployment.way("uap") as way:
+    async with deployment.way("uap", limits={"drain": 2}) as way:
         client, there = await way.tunnel()
         coming = asyncio.create_task(there.read(sum(map(len, frames))))
         for turn, each in enumerate(frames):
