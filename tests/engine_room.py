@@ -16,7 +16,7 @@ from exoproxy.net.dial import Address, Connector, Dialer, Upstream
 from exoproxy.net.listen import Acceptor, Peer
 from exoproxy.net.sockets import open_socket
 from exoproxy.net.tls import open_context
-from exoproxy.proxy.decision import Decision, Forward
+from exoproxy.proxy.decision import Decision, Forward, Observer
 from exoproxy.proxy.engine import Engine
 from exoproxy.proxy.record import Record
 from exoproxy.server import caps_of
@@ -46,12 +46,13 @@ class Names:
 
 
 class Straight:
-    """A site that sends every request to one upstream as it is."""
+    """A site that sends every request to one upstream as it is, and may read the answers."""
 
     name = "straight"
 
-    def __init__(self, port: int, scheme: str) -> None:
+    def __init__(self, port: int, scheme: str, observer: Observer | None = None) -> None:
         self._upstream = Upstream(scheme, NAME, port, verify=False)
+        self._observer = observer
 
     def decide(self, request: RequestHead, peer: Peer) -> Decision:
         return Forward(
@@ -59,6 +60,8 @@ class Straight:
             target=request.target.origin,
             fields=request.fields.end_to_end(),
             edit_response=lambda head: head.fields.end_to_end(),
+            compress=self._observer is not None,
+            observer=self._observer,
         )
 
     def own_fields(self, request: RequestHead | None) -> list[Field]:
@@ -138,11 +141,13 @@ async def engine_room(
     upstream_tls: ssl.SSLContext | None = None,
     client_tls: ssl.SSLContext | None = None,
     trusted: Sequence[IPv4Network] = (),
+    observer: Observer | None = None,
     **limits: Any,
 ) -> AsyncIterator[Room]:
     """Open a room; keywords are limits. Fails where something is left when all have gone.
 
-    With contexts of servers, the upstream speaks TLS, or the engine does to its clients.
+    With contexts of servers, the upstream speaks TLS, or the engine does to its clients. With an
+    observer, answers are compressed as well.
     """
     set_limits = Limits(**limits)
     caps = caps_of(set_limits)
@@ -156,7 +161,7 @@ async def engine_room(
             connector=connector,
         )
         scheme = "http" if upstream_tls is None else "https"
-        site = Straight(instance.port, scheme)
+        site = Straight(instance.port, scheme, observer)
         engine = Engine(site, dialer, set_limits, records.append, trusted=trusted)
         caps.reclaim_from(engine.idle)
         sock = open_socket(LOOPBACK, 0)

@@ -65,6 +65,22 @@ class File:
 EditResponse = Callable[[ResponseHead], list[Field]]
 
 
+class Observer(Protocol):
+    """Who reads what an upstream answered, when it has passed to the client as a whole.
+
+    Called by the event loop, so it must be quick; it can't change the answer, and raises nothing.
+    """
+
+    status: int
+    """The status of the answers that are read."""
+
+    def read(self, content: bytes) -> None:
+        """Take the content, without the codings that it was sent in."""
+
+    def missed(self, reason: str) -> None:
+        """Learn why the content of an answer with that status was not read: half a sentence."""
+
+
 @dataclass(slots=True, eq=False, kw_only=True)
 class Forward:
     """A request to send on, and how its answer is edited.
@@ -74,8 +90,9 @@ class Forward:
     without framing (Content-Length and the hop-by-hop fields): the engine writes that from the
     parsed value. `compress` allows to encode the answer's content. A request whose content has more
     than `content_limit` bytes gets 413; 0 leaves it at `limits.body`. With `told_id` the upstream,
-    one of our own, learns the request's id by X-Request-Id, for the pages that it makes. Not
-    frozen: one is made for every request, and freezing would triple the cost.
+    one of our own, learns the request's id by X-Request-Id, for the pages that it makes. An
+    `observer` reads the answer's content beside the client. Not frozen: one is made for every
+    request, and freezing would triple the cost.
     """
 
     upstream: Upstream
@@ -86,6 +103,7 @@ class Forward:
     compress: bool = False
     content_limit: int = 0
     told_id: bool = False
+    observer: Observer | None = None
 
 
 Decision = Reply | File | Forward

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from exoproxy.errors import Internal, Overloaded, ProxyError, UpstreamAnswer, UpstreamClosed
 from exoproxy.proxy.compress import Compressor, compressor_for
 from exoproxy.proxy.decision import Forward
+from exoproxy.proxy.observation import Observation, observation_of
 from exoproxy.proxy.outbound import Outbound
 from exoproxy.proxy.record import Record
 from exoproxy.proxy.stream import ClientStream
@@ -41,6 +42,7 @@ class Exchange:
         "_forward",
         "_framing",
         "_interims",
+        "_observation",
         "_outbound",
         "_over",
         "_record",
@@ -79,6 +81,7 @@ class Exchange:
         self._request_done = False
         self._interims = 0
         self._compressor: Compressor | None = None
+        self._observation: Observation | None = None
         self._over = False
 
     def start(self, content: bytes, done: bool) -> None:
@@ -209,6 +212,10 @@ class Exchange:
         forward, fields = self._forward, self._forward.edit_response(head)
         if done and framing.kind is not Kind.NONE:
             framing = Framing(Kind.LENGTH, len(content))
+        if forward.observer is not None and framing.kind is not Kind.NONE:
+            self._observation = observation_of(forward.observer, head)
+            if self._observation is not None:
+                self._observation.feed(content)
         if forward.compress and framing.kind is not Kind.NONE:
             compressor = compressor_for(self._request, head, framing)
             if compressor is not None:
@@ -224,6 +231,8 @@ class Exchange:
 
     def content(self, content: bytes, done: bool) -> None:
         """Pass content on."""
+        if self._observation is not None:
+            self._observation.feed(content)
         if self._compressor is not None:
             content = self._compressor.feed(content, done)
         if content:
@@ -254,6 +263,9 @@ class Exchange:
         self._over = True
         self._outbound = None
         if error is None:
+            if self._observation is not None:
+                # When the loop has sent what was written, and before it reads anything again.
+                asyncio.get_running_loop().call_soon(self._observation.end)
             self._stream.end()
         else:
             self._stream.fail(error)

@@ -1,0 +1,124 @@
+"""A copy of an answer's content, made on its way to the client, for a site that learns from it.
+
+The answer is neither changed nor delayed: what came is remembered as it was, up to a bound, and
+decoded and read once the answer has passed as a whole. Where the client leaves, or the answer
+breaks off, nothing is read.
+
+Which answers are read, a `Forward` says by its observer; `proxy.exchange` makes the copy. An answer
+that the upstream has encoded is decoded, within a bound as well.
+"""
+
+import zlib
+from collections.abc import Callable
+from typing import Final
+
+import brotli  # type: ignore[import-untyped] # without annotations; nobody publishes any
+import zstandard
+
+from exoproxy.proxy.decision import Observer
+from exoproxy.wire.head import ResponseHead
+
+# Of what came and of what it decodes to. What is read here is a catalogue: some 10 KB.
+LONGEST: Final = 1 << 20
+# As much memory a decoder may be asked for (RFC 9659 section 3).
+_WINDOW: Final = 8 << 20
+
+TOO_LARGE: Final = f"its content is larger than {LONGEST >> 20} MiB"
+UNKNOWN_CODING: Final = "its content coding is not known here"
+BROKEN_CODING: Final = "its content can't be decoded"
+
+
+class _TooLarge(Exception):
+    """The content decodes to more than `LONGEST` bytes."""
+
+
+class Observation:
+    """The content of one answer, and who reads it; `observation_of` makes one."""
+
+    __slots__ = ("_decode", "_observer", "_parts", "_size")
+
+    def __init__(self, observer: Observer, decode: Callable[[bytes], bytes]) -> None:
+        self._observer = observer
+        self._decode = decode
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def feed(self, content: bytes) -> None:
+        """Remember a part of the content."""
+        self._size += len(content)
+        if self._size > LONGEST:
+            self._parts.clear()
+        else:
+            self._parts.append(content)
+
+    def end(self) -> None:
+        """Let the observer read the content: that was all of it."""
+        if self._size > LONGEST:
+            self._observer.missed(TOO_LARGE)
+            return
+        try:
+            content = self._decode(b"".join(self._parts))
+        except _TooLarge:
+            self._observer.missed(TOO_LARGE)
+        except (zlib.error, brotli.error, zstandard.ZstdError):
+            self._observer.missed(BROKEN_CODING)
+        else:
+            self._observer.read(content)
+
+
+def observation_of(observer: Observer, head: ResponseHead) -> Observation | None:
+    """Return what copies the answer with that head, or None if it is not to be read."""
+    if head.status != observer.status:
+        return None
+    codings = head.fields.all(b"content-encoding")
+    decode = _DECODERS.get(codings[0].lower()) if len(codings) == 1 else None
+    if not codings:
+        decode = _identity
+    if decode is None:
+        observer.missed(UNKNOWN_CODING)
+        return None
+    return Observation(observer, decode)
+
+
+# A decoder returns all of the content, or what there is of content that is not complete: who reads
+# it finds the end missing. It raises `_TooLarge`, or its library's own error.
+
+
+def _identity(content: bytes) -> bytes:
+    return content
+
+
+def _gzip(content: bytes) -> bytes:
+    return _bounded(zlib.decompressobj(31).decompress(content, LONGEST + 1))
+
+
+def _deflate(content: bytes) -> bytes:
+    # With zlib's head (RFC 9110 section 8.4.1.2); without it, as some send it, it is broken.
+    return _bounded(zlib.decompressobj().decompress(content, LONGEST + 1))
+
+
+def _br(content: bytes) -> bytes:
+    # The limit is passed by up to as much again.
+    return _bounded(brotli.Decompressor().process(content, output_buffer_limit=LONGEST + 1))
+
+
+def _zstd(content: bytes) -> bytes:
+    decoder = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
+    with decoder.stream_reader(content) as reader:
+        return _bounded(reader.read(LONGEST + 1))
+
+
+def _bounded(content: bytes) -> bytes:
+    if len(content) > LONGEST:
+        raise _TooLarge
+    return content
+
+
+# RFC 9110 section 8.4.1, RFC 7932 and RFC 8878; x-gzip is gzip by another name.
+_DECODERS: Final = {
+    b"gzip": _gzip,
+    b"x-gzip": _gzip,
+    b"deflate": _deflate,
+    b"br": _br,
+    b"zstd": _zstd,
+}
