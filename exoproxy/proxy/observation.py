@@ -23,9 +23,9 @@ LONGEST: Final = 1 << 20
 # As much memory a decoder may be asked for (RFC 9659 section 3).
 _WINDOW: Final = 8 << 20
 
-TOO_LARGE: Final = f"its content is larger than {LONGEST >> 20} MiB"
-UNKNOWN_CODING: Final = "its content coding is not known here"
-BROKEN_CODING: Final = "its content can't be decoded"
+TOO_LARGE: Final = f"the content is larger than {LONGEST >> 20} MiB"
+UNKNOWN_CODING: Final = "the content coding is not known here"
+BROKEN_CODING: Final = "the content can't be decoded"
 
 
 class _TooLarge(Exception):

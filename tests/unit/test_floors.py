@@ -22,6 +22,7 @@ HOUSE = (
     {"proxy"},
     # What gives the engine files, pages and contexts, and what observes it.
     {"client", "pages", "certs", "ops"},
+    {"learned"},
     {"main", "uap", "redirect", "releases"},
     {"sites", "server"},
     {"explain"},
