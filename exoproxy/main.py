@@ -9,6 +9,7 @@ own, which need a form or a template. All else is a file.
 import dataclasses
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -23,10 +24,13 @@ from exoproxy.errors import (
     ProxyError,
     TargetNotAllowed,
 )
+from exoproxy.learned.learning import Learned
+from exoproxy.learned.table import Naming
 from exoproxy.net.dial import Upstream
 from exoproxy.net.listen import Peer
 from exoproxy.pages.routes import Route as PageRoute
-from exoproxy.proxy.decision import Decision, Forward, Reply
+from exoproxy.proxy.decision import Decision, Forward, Observer, Reply
+from exoproxy.rules.catalogue import Endpoint
 from exoproxy.rules.cors import (
     Mode,
     Origins,
@@ -54,11 +58,21 @@ NO_PORT: Final = "The target's port is not a number from 1 to 65535."
 CONTROL_HINT: Final = (
     "The Exosphere client sets these fields; cloudCorsProxyUrl in its config.js names this path."
 )
+NOT_LISTED_HINT: Final = "The operator lists the cloud's API hosts in main.proxy.allow."
+NOT_LEARNED_HINT: Final = (
+    "What the cloud's Keystone names in its catalogue (as https) is allowed once a user has logged "
+    "in: reload the page or log in again. The operator lists other API hosts in main.proxy.allow."
+)
+# Identity API v3; some Keystones live below a path, as in /identity/v3.
+LOGIN: Final = b"/v3/auth/tokens"
 SWITCHED_OFF_HINT: Final = "The operator switches it on by a main.proxy that is not null."
 
 
 class CloudProxy(NamedTuple):
-    """What the Cloud CORS Proxy may do: `path` is its prefix, without a slash at the end."""
+    """What the Cloud CORS Proxy may do: `path` is its prefix, without a slash at the end.
+
+    With `learned` it may reach what hosts that `allow` holds have named in their catalogues.
+    """
 
     path: str
     allow: AllowList
@@ -67,13 +81,19 @@ class CloudProxy(NamedTuple):
     verify: bool
     merge_slashes: bool
     compress: bool
+    learned: Learned | None = None
 
 
 class Route(NamedTuple):
-    """Where the control fields lead: an upstream, and the Host that it is asked for."""
+    """Where the control fields lead: an upstream, and the Host that it is asked for.
+
+    `listed`: main.proxy.allow holds it. `forbidden`: policy forbids its address, where it is one.
+    """
 
     upstream: Upstream
     host: bytes
+    listed: bool
+    forbidden: TargetNotAllowed | None
 
 
 class MainSite:
@@ -95,11 +115,14 @@ class MainSite:
         self._origins = origins
         self.proxy = proxy
         self._pages = pages
+        self._learned = None if proxy is None else proxy.learned
         self._prefix = b"" if proxy is None else proxy.path.lower().encode() + b"/"
         self._pseudonym = pseudonym_of(hostname)
         self._vias = [via_field(self._pseudonym, minor) for minor in (0, 1)]
-        # Names and policy don't change while the site lives: each target is judged once.
+        # Lists and policy don't change while the site lives: each target is judged once by them.
         self._route = lru_cache(maxsize=4096)(self._route_or_refusal)
+        # Most requests go to endpoints that were learned, and nothing is learned for hours.
+        self._good_until = lru_cache(maxsize=4096)(self._named_until)
 
     def decide(self, request: RequestHead, peer: Peer) -> Decision:
         """Return what to do with a request; raises `ProxyError` for what is refused."""
@@ -174,6 +197,7 @@ class MainSite:
             edit_response=_edit if origin is None else partial(_edit, origin=origin),
             route="proxy",
             compress=proxy.compress,
+            observer=_observer(request.method, target, route, proxy),
         )
 
     def _target(self, request: RequestHead, proxy: CloudProxy) -> bytes:
@@ -205,7 +229,44 @@ class MainSite:
         route = self._route(hosts[0], ports[0])
         if isinstance(route, ProxyError):
             raise route.anew()
+        if not route.listed and not self._opens(route.upstream):
+            raise TargetNotAllowed(
+                "The target is not among the hosts that this proxy may reach.",
+                hint=NOT_LISTED_HINT if self._learned is None else NOT_LEARNED_HINT,
+            )
+        if route.forbidden is not None:
+            raise route.forbidden.anew()
         return route
+
+    def _opens(self, upstream: Upstream) -> bool:
+        """Tell whether a host that main.proxy.allow does not hold may be asked for now."""
+        if self.proxy is not None and self.proxy.any_public:
+            return True
+        learned = self._learned
+        if learned is None:
+            return False
+        until = self._good_until(upstream, learned.generation)
+        return until is not None and learned.clock() < until
+
+    def _named_until(self, upstream: Upstream, generation: int) -> datetime | None:
+        return max((each.expires for each in self.named(upstream)), default=None)
+
+    def named(self, upstream: Upstream) -> list[Naming]:
+        """Return who has named an upstream in a catalogue and is believed."""
+        if self._learned is None:
+            return []
+        endpoint = Endpoint(upstream.host, upstream.port)
+        return [each for each in self._learned.of(endpoint) if self._believes(each)]
+
+    def learned(self) -> list[Naming] | None:
+        """Return all endpoints that are allowed because they were named; None if none ever is."""
+        if self._learned is None:
+            return None
+        return [each for each in self._learned.namings() if self._believes(each)]
+
+    def _believes(self, naming: Naming) -> bool:
+        # Who was named itself names nobody; and what it has named goes with its place on the list.
+        return self.proxy is not None and self.proxy.allow.permits(*naming.by)
 
     def _route_or_refusal(self, host: bytes, port: bytes) -> Route | ProxyError:
         if self.proxy is None:
@@ -229,16 +290,30 @@ def _judged(host: bytes, port: bytes, proxy: CloudProxy) -> Route:
         raise BadRequest("The target's host holds characters outside ASCII.") from None
     address, number = host_address(text), int(port)
     name = text if address is None else str(address)
-    if not proxy.any_public and not proxy.allow.permits(name, number):
-        raise TargetNotAllowed(
-            "The target is not among the hosts that this proxy may reach.",
-            hint="The operator lists the cloud's API hosts in main.proxy.allow.",
-        )
+    forbidden = None
     if address is not None:
-        proxy.policy.judge(address, number)
+        try:
+            proxy.policy.judge(address, number)
+        except TargetNotAllowed as refusal:
+            forbidden = refusal.anew()
     shown = f"[{name}]" if ":" in name else name
     authority = shown if number == 443 else f"{shown}:{number}"
-    return Route(Upstream("https", name, number, proxy.verify), authority.encode())
+    return Route(
+        upstream=Upstream("https", name, number, proxy.verify),
+        host=authority.encode(),
+        listed=proxy.allow.permits(name, number),
+        forbidden=forbidden,
+    )
+
+
+def _observer(method: bytes, target: bytes, route: Route, proxy: CloudProxy) -> Observer | None:
+    """Return who reads the answer: to a login, and of a host that main.proxy.allow itself holds."""
+    if method != b"POST" or proxy.learned is None or not route.listed:
+        return None
+    path = SLASHES.sub(b"/", target.partition(b"?")[0])
+    if not path.endswith(LOGIN):
+        return None
+    return proxy.learned.reader(Endpoint(route.upstream.host, route.upstream.port))
 
 
 def _own_origin(request: RequestHead) -> bytes:

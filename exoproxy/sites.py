@@ -5,12 +5,15 @@
 
 from collections.abc import Container
 from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
 
 from exoproxy.client.tree import Tree
+from exoproxy.learned.learning import Learned
 from exoproxy.main import CloudProxy, MainSite
 from exoproxy.pages.routes import routes
 from exoproxy.rules.cors import Mode, Origins
 from exoproxy.rules.egress import AllowList, Policy
+from exoproxy.settings.load import state_dir
 from exoproxy.settings.model import Settings
 from exoproxy.settings.sites import Main, Proxy, Region, Uap
 from exoproxy.uap import UapSite
@@ -18,9 +21,12 @@ from exoproxy.uap import UapSite
 OwnAddresses = Container[IPv4Address | IPv6Address]
 
 
-def main_site(main: Main, own: OwnAddresses) -> MainSite:
-    """Return the main host's site; `own` are the addresses of this machine."""
-    proxy = None if main.proxy is None else cloud_proxy(main, main.proxy, own)
+def main_site(main: Main, own: OwnAddresses, learned: Learned | None = None) -> MainSite:
+    """Return the main host's site; `own` are the addresses of this machine.
+
+    `learned` is what outlives the site: without it, it learns nothing.
+    """
+    proxy = None if main.proxy is None else cloud_proxy(main, main.proxy, own, learned)
     return MainSite(
         hostname=main.hostname,
         tree=Tree(main.client.root, main.client.overrides),
@@ -32,7 +38,9 @@ def main_site(main: Main, own: OwnAddresses) -> MainSite:
     )
 
 
-def cloud_proxy(main: Main, proxy: Proxy, own: OwnAddresses) -> CloudProxy:
+def cloud_proxy(
+    main: Main, proxy: Proxy, own: OwnAddresses, learned: Learned | None = None
+) -> CloudProxy:
     """Return what the Cloud CORS Proxy may do.
 
     Only the ports that this service listens on are refused at its own addresses: an API may well
@@ -54,7 +62,13 @@ def cloud_proxy(main: Main, proxy: Proxy, own: OwnAddresses) -> CloudProxy:
         verify=proxy.verify,
         merge_slashes=proxy.merge_slashes,
         compress=proxy.compress,
+        learned=learned if proxy.learn_endpoints else None,
     )
+
+
+def learned_file(settings: Settings, main: Main) -> Path:
+    """Return the file of the endpoints that the main host has learned."""
+    return state_dir(settings) / "learned" / f"{main.hostname}.json"
 
 
 def uap_site(uap: Uap, region: Region, own: OwnAddresses) -> UapSite:

@@ -1,8 +1,12 @@
 """What the main host decides: files, the Cloud CORS Proxy, CORS, and what stays here."""
 
 import os
+import re
 import threading
+from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,10 +22,13 @@ from exoproxy.errors import (
     ProxyError,
     TargetNotAllowed,
 )
+from exoproxy.learned.learning import Learned, Reader
+from exoproxy.learned.table import LIFE, Naming
 from exoproxy.main import CloudProxy, MainSite
 from exoproxy.net.dial import Upstream
 from exoproxy.pages.routes import OIDC_REDIRECTOR, PAGES, to_oidc_redirector
 from exoproxy.proxy.decision import Decision, File, Forward, Reply
+from exoproxy.rules.catalogue import Endpoint
 from exoproxy.rules.cors import Mode, Origins
 from exoproxy.rules.egress import AllowList, Policy
 from exoproxy.rules.forwarded import pseudonym_of
@@ -343,6 +350,182 @@ def test_a_request_that_comes_back_is_stopped(site: MainSite) -> None:
         decide(site, "GET /proxy/v3", *TARGET, via)
 
     assert forward(site, "GET /proxy/v3", *TARGET, "Via: 1.1 other")
+
+
+# What Keystones name.
+
+KEYSTONE, NOVA = Endpoint("keystone.example.org", 5000), Endpoint("nova.example.net", 8774)
+LOGIN = "POST /proxy/v3/auth/tokens"
+HOST_NAME, PORT_NAME = (field.partition(":")[0] for field in TARGET)
+TO_NOVA = ("exo-proxy-orig-host: Nova.Example.NET", "exo-proxy-orig-port: 8774")
+
+
+class Clock:
+    """A time of day that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 22, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def knowing(
+    clock: Clock, *names: tuple[Endpoint, Endpoint], path: Path = Path("/nonexistent/x")
+) -> Learned:
+    """Return what was learned when the first of each two named the second."""
+    namings = [Naming(endpoint=name, by=by, last_named=clock()) for by, name in names]
+    return Learned(path, namings, clock=clock)
+
+
+async def named_by(learned: Learned, by: Endpoint, endpoint: Endpoint) -> None:
+    """Let it be named now; to keep that is of no interest here."""
+    learned.learn(by, [endpoint])
+    await learned.close()
+
+
+def learning(root: Path, learned: Learned, **changes: Any) -> MainSite:
+    return site_of(root, PROXY._replace(learned=learned, **changes))
+
+
+def allowed(site: MainSite, host: str, port: int) -> bool:
+    try:
+        forward(site, "GET /proxy/", f"{HOST_NAME}: {host}", f"{PORT_NAME}: {port}")
+    except TargetNotAllowed:
+        return False
+    return True
+
+
+async def test_a_named_endpoint_is_allowed_as_long_as_it_counts(root: Path) -> None:
+    """Though the site has refused it before, and only by its host and port."""
+    clock = Clock()
+    learned = knowing(clock, path=root / "learned" / "x.json")
+    site = learning(root, learned)
+    before = allowed(site, *NOVA)
+    await named_by(learned, KEYSTONE, NOVA)
+
+    assert not before
+    assert forward(site, "GET /proxy/v2.1", *TO_NOVA).upstream.host == "nova.example.net"
+    assert not allowed(site, NOVA.host, 443)
+    assert not allowed(site, "x.nova.example.net", NOVA.port)
+
+    clock.now += LIFE / 2
+    await named_by(learned, KEYSTONE, NOVA)
+    clock.now += LIFE / 2
+
+    assert allowed(site, *NOVA)
+
+    clock.now += LIFE / 2
+
+    assert not allowed(site, *NOVA)
+
+
+def test_who_is_not_listed_names_nothing(root: Path) -> None:
+    """No chains, and what a host has named goes with its place on the list."""
+    other = Endpoint("other.example.net", 5000)
+    site = learning(root, knowing(Clock(), (KEYSTONE, other), (other, NOVA)))
+    delisted = learning(
+        root, knowing(Clock(), (KEYSTONE, NOVA)), allow=AllowList.parse(["a.example.org"])
+    )
+
+    assert allowed(site, *other)
+    assert not allowed(site, *NOVA)
+    assert [each.endpoint for each in site.learned() or ()] == [other]
+    assert not allowed(delisted, *NOVA)
+    assert delisted.learned() == []
+
+
+@pytest.mark.parametrize(
+    ("host", "sentence"),
+    [
+        ("127.0.0.1", "127.0.0.0/8"),
+        ("10.0.0.1", "10.0.0.0/8"),
+        ("::1", "::1"),
+        ("169.254.169.254", "169.254.0.0/16"),
+        ("::ffff:7f00:1", "::ffff:0:0/96"),
+    ],
+)
+def test_a_named_address_is_judged_as_a_listed_one(root: Path, host: str, sentence: str) -> None:
+    """A catalogue opens nothing that policy closes."""
+    endpoint = Endpoint(str(ip_address(host)), 443)
+    site = learning(root, knowing(Clock(), (KEYSTONE, endpoint)))
+    shown = str(endpoint).rpartition(":")[0]
+    with pytest.raises(TargetNotAllowed, match=re.escape(sentence)):
+        decide(site, "GET /proxy/", f"{HOST_NAME}: {shown}", f"{PORT_NAME}: 443")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        LOGIN,
+        f"{LOGIN}?nocatalog",
+        "POST /proxy/v3//auth/tokens",
+        "POST /proxy//v3/auth//tokens",
+        "POST /PROXY/v3/auth/tokens",
+        "POST /proxy/identity/v3/auth/tokens",
+    ],
+)
+@pytest.mark.parametrize("merge", [True, False])
+def test_answers_to_logins_are_read(root: Path, line: str, merge: bool) -> None:
+    """Of a host that is listed, with status 201; the endpoints are this Keystone's."""
+    learned = knowing(Clock())
+    site = learning(root, learned, merge_slashes=merge, any_public=True)
+    observer = forward(site, line, *TARGET).observer
+    assert isinstance(observer, Reader)
+
+    assert (observer.status, observer.by) == (201, KEYSTONE)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "GET /proxy/v3/auth/tokens",
+        "PUT /proxy/v3/auth/tokens",
+        "HEAD /proxy/v3/auth/tokens",
+        "POST /proxy/v3/auth/tokens/",
+        "POST /proxy/v3/auth/tokens/x",
+        "POST /proxy/v3/auth",
+        "POST /proxy/v2.0/tokens",
+        "POST /proxy/auth/tokens",
+        "POST /proxy/xv3/auth/tokens",
+        "POST /proxy/v3/auth%2Ftokens",
+        "POST /proxy/v3/auth/tokens;x",
+        "POST /proxy/x?/v3/auth/tokens",
+        "POST /proxy/x?y=/v3/auth/tokens",
+    ],
+)
+def test_other_answers_are_not_read(root: Path, line: str) -> None:
+    """Other methods, paths, and what stands in a query."""
+    site = learning(root, knowing(Clock()))
+
+    assert forward(site, line, *TARGET).observer is None
+
+
+def test_only_listed_hosts_are_read(root: Path) -> None:
+    """Neither one that was named, nor one that is there for being public."""
+    named = learning(root, knowing(Clock(), (KEYSTONE, NOVA)))
+    public = learning(root, knowing(Clock()), any_public=True)
+
+    assert forward(named, LOGIN, *TO_NOVA).observer is None
+    assert forward(public, LOGIN, *TO_NOVA).observer is None
+
+
+def test_a_site_that_learns_nothing_reads_nothing(site: MainSite) -> None:
+    """learn_endpoints: false."""
+    assert forward(site, LOGIN, *TARGET).observer is None
+    assert site.learned() is None
+
+
+def test_a_refusal_says_what_helps(root: Path, site: MainSite) -> None:
+    """To log in again does where endpoints are learned; else the operator has to list them."""
+    hints = []
+    for each in (site, learning(root, knowing(Clock()))):
+        with pytest.raises(TargetNotAllowed) as caught:
+            decide(each, "GET /proxy/", *TO_NOVA)
+        hints.append(caught.value.hint)
+
+    assert ["log in again" in hint for hint in hints] == [False, True]
+    assert all("main.proxy.allow" in hint for hint in hints)
 
 
 # Who asks.
@@ -678,11 +861,11 @@ def test_a_refusal_is_a_new_error_each_time(site: MainSite) -> None:
     caught: list[ProxyError] = []
     for _ in range(2):
         try:
-            decide(site, "GET /proxy/", "exo-proxy-orig-host: x", "exo-proxy-orig-port: 1")
+            decide(site, "GET /proxy/", "exo-proxy-orig-host: 127.1", "exo-proxy-orig-port: 1")
         except ProxyError as error:
             caught.append(error)
     one, other = caught
-    kept = site._route(b"x", b"1")
+    kept = site._route(b"127.1", b"1")
 
     assert one is not other
     assert isinstance(kept, ProxyError)

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from exoproxy.errors import TargetNotAllowed
+from exoproxy.learned.learning import Learned
 from exoproxy.pages.routes import PAGES
 from exoproxy.proxy.decision import Forward, Reply
 from exoproxy.rules.egress import Policy
 from exoproxy.settings.model import Settings
-from exoproxy.sites import instance_policy, main_site, region_of, uap_site
+from exoproxy.sites import instance_policy, learned_file, main_site, region_of, uap_site
 from heads import peer, request
 
 HERE = ip_address("198.41.0.4")
@@ -129,6 +130,27 @@ def test_the_cloud_proxy_dials_public_and_listed_addresses() -> None:
     for own in (443, 80, 9180):
         assert not allows(policy, str(HERE), own)
     assert allows(policy, str(HERE), 5000)
+
+
+def test_the_cloud_proxy_learns_where_it_may(tmp_path: Path) -> None:
+    """What was learned outlives a site; with learn_endpoints: false it is without effect."""
+    learned = Learned(tmp_path / "x.json")
+    for keys, expected in (({}, learned), ({"learn_endpoints": False}, None)):
+        main = settings({"proxy": {"allow": ["a.org"], **keys}}).main
+        assert main is not None
+        proxy = main_site(main, OWN, learned).proxy
+        assert proxy is not None
+
+        assert proxy.learned is expected
+
+
+def test_what_was_learned_lies_in_the_state_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One file for each main host; systemd's folder wins."""
+    found = settings()
+    assert found.main is not None
+    monkeypatch.setenv("STATE_DIRECTORY", "/run/state")
+
+    assert learned_file(found, found.main) == Path("/run/state/learned/my.example.org.json")
 
 
 def test_the_cloud_proxys_own_ports_are_those_configured() -> None:
