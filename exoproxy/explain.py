@@ -2,19 +2,24 @@
 
 The sites that serve are made from the settings and asked: they decide on a GET for the target, and
 their own rules are asked again for the reasons, so that what is said here is what is done there.
-Nothing is looked up and nothing is dialled.
+Nothing is looked up and nothing is dialled; of the serving process's files, only that of learned
+endpoints is read.
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from exoproxy.errors import ProxyError
-from exoproxy.main import HOST_FIELD, PORT_FIELD, MainSite
+from exoproxy.errors import ProxyError, TargetNotAllowed
+from exoproxy.learned.file import Unusable, read
+from exoproxy.learned.learning import Learned
+from exoproxy.main import HOST_FIELD, PORT_FIELD, CloudProxy, MainSite
 from exoproxy.net.dial import OWN, Upstream
 from exoproxy.net.interfaces import own_addresses
 from exoproxy.net.listen import Peer
@@ -26,7 +31,7 @@ from exoproxy.rules.egress import Policy
 from exoproxy.rules.redaction import escape
 from exoproxy.settings.model import Settings
 from exoproxy.settings.sites import Main, Region
-from exoproxy.sites import main_site, uap_site
+from exoproxy.sites import learned_file, main_site, uap_site
 from exoproxy.uap import UapSite
 from exoproxy.wire.fields import Field, Fields
 from exoproxy.wire.head import RequestHead
@@ -101,9 +106,11 @@ def explain(settings: Settings, target: str) -> Explanation:
     ]
     if settings.main:
         mode, main = "main", settings.main
-        site = main_site(main, own_addresses(each.address for each in main.listen))
+        learned, problem = _learned(learned_file(settings, main))
+        own = own_addresses(each.address for each in main.listen)
+        site = main_site(main, own, learned)
         of_client = site.serves(asked.name)
-        steps = _of_client(site, main, asked) if of_client else _of_cloud(site, asked)
+        steps = _of_client(site, main, asked) if of_client else _of_cloud(site, asked, problem)
     if settings.uap:
         for name, part in settings.uap.regions.items():
             uap = uap_site(settings.uap, part, own_addresses(each.address for each in part.listen))
@@ -157,8 +164,19 @@ def _of_client(site: MainSite, main: Main, asked: Asked) -> Iterator[Step]:
     yield _decision(site, asked)
 
 
-def _of_cloud(site: MainSite, asked: Asked) -> Iterator[Step]:
-    """Explain what a page of the client gets that asks /proxy for the target."""
+def _learned(path: Path) -> tuple[Learned, str]:
+    """Return what the serving process has learned, and why it can't be told, if it can't."""
+    try:
+        return Learned(path, read(path, datetime.now(UTC))), ""
+    except Unusable as problem:
+        return Learned(path), str(problem)
+
+
+def _of_cloud(site: MainSite, asked: Asked, problem: str) -> Iterator[Step]:
+    """Explain what a page of the client gets that asks /proxy for the target.
+
+    `problem` says why it is not known which endpoints were learned.
+    """
     yield Step(
         subject="host",
         sentence=f"{asked.shown} is not served here; the client on "
@@ -173,17 +191,32 @@ def _of_cloud(site: MainSite, asked: Asked) -> Iterator[Step]:
     port = asked.port or str(_SCHEME_PORTS.get(asked.scheme, 443))
     control = [(HOST_FIELD, asked.host.encode()), (PORT_FIELD, port.encode())]
     with suppress(ProxyError):
-        upstream = site.route(Fields(control)).upstream
-        pattern = proxy.allow.match(upstream.host, upstream.port)
-        yield Step(
-            subject="name",
-            sentence="main.proxy.allow_any_public is true: any name may be asked for"
-            if pattern is None
-            else f"main.proxy.allow holds {pattern}",
-        )
+        try:
+            upstream = site.route(Fields(control)).upstream
+        except TargetNotAllowed:
+            if proxy.learned is not None and problem:
+                yield Step(
+                    subject="learned", sentence=f"{problem} What it holds is not known here."
+                )
+            raise
+        yield Step(subject="name", sentence=_why(site, proxy, upstream))
         yield Step(subject="policy", sentence=_addresses(proxy.policy, upstream))
     own = Asked(scheme="https", host=site.hostname, port="", path=proxy.path + asked.path)
     yield _decision(site, own, control)
+
+
+def _why(site: MainSite, proxy: CloudProxy, upstream: Upstream) -> str:
+    """Say what allows to ask for an upstream by its name."""
+    pattern = proxy.allow.match(upstream.host, upstream.port)
+    if pattern is not None:
+        return f"main.proxy.allow holds {pattern}"
+    if proxy.any_public:
+        return "main.proxy.allow_any_public is true: any name may be asked for"
+    naming = max(site.named(upstream), key=lambda each: each.last_named)
+    return (
+        f"{naming.by}, which main.proxy.allow holds, named it in its catalogue "
+        f"on {naming.last_named:%Y-%m-%d}; that is good until {naming.expires:%Y-%m-%d}"
+    )
 
 
 def _addresses(policy: Policy, upstream: Upstream) -> str:

@@ -1,5 +1,6 @@
 """What `explain` says of hosts and URLs: whose they are, each decision, and whether it refuses."""
 
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,12 @@ import pytest
 
 from exoproxy import explain as explain_module
 from exoproxy.explain import Explanation, Step, explain, read_target
+from exoproxy.learned.file import write
+from exoproxy.learned.table import Naming
+from exoproxy.rules.catalogue import Endpoint
 from exoproxy.settings.model import Settings
+
+TODAY = datetime.now(UTC).replace(microsecond=0)
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +27,7 @@ def nothing_but_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 def configuration(tmp_path: Path) -> dict[str, Any]:
     (tmp_path / "index.html").write_text("<p>client")
     return {
+        "state_dir": str(tmp_path / "state"),
         "main": {
             "hostname": "my.example.org",
             "certificate": "local",
@@ -120,6 +127,69 @@ def test_tells_the_way_to_the_cloud(content: dict[str, Any]) -> None:
             sentence="goes to https://keystone.example.org:5000/v3/users, certificate verified",
         ),
     )
+
+
+def learned(tmp_path: Path, *hosts: str, by: str = "keystone.example.org") -> Path:
+    """Put into the state folder what was learned from logins today."""
+    path = tmp_path / "state" / "learned" / "my.example.org.json"
+    write(
+        path,
+        [
+            Naming(endpoint=Endpoint(host, 8774), by=Endpoint(by, 5000), last_named=TODAY)
+            for host in hosts
+        ],
+    )
+    return path
+
+
+def test_tells_who_named_an_endpoint(content: dict[str, Any], tmp_path: Path) -> None:
+    """And until when that is good; the pattern where there is one, the refusal of an address."""
+    learned(tmp_path, "nova.example.net", "nova.cloud.example.org", "10.0.0.1")
+    until = TODAY + timedelta(days=30)
+    named = told(content, "nova.example.net:8774")
+
+    assert named.served
+    assert named.steps[1] == Step(
+        subject="name",
+        sentence="keystone.example.org:5000, which main.proxy.allow holds, named it in its "
+        f"catalogue on {TODAY:%Y-%m-%d}; that is good until {until:%Y-%m-%d}",
+    )
+    assert "allow holds" in told(content, "nova.cloud.example.org:8774").steps[1].sentence
+    assert "10.0.0.0/8" in last(told(content, "10.0.0.1:8774")).sentence
+    assert not told(content, "nova.example.net").served
+
+
+def test_tells_nothing_of_what_is_not_believed(content: dict[str, Any], tmp_path: Path) -> None:
+    """A Keystone that is not listed any more, or learn_endpoints: false."""
+    learned(tmp_path, "nova.example.net", by="gone.example.org")
+
+    assert "log in again" in last(told(content, "nova.example.net:8774")).sentence
+
+    learned(tmp_path, "nova.example.net")
+    content["main"]["proxy"]["learn_endpoints"] = False
+
+    assert "log in again" not in last(told(content, "nova.example.net:8774")).sentence
+
+
+def test_tells_that_it_does_not_know_what_was_learned(
+    content: dict[str, Any], tmp_path: Path
+) -> None:
+    """A file that can't be read here may allow what is refused here; listed hosts are as ever."""
+    path = learned(tmp_path, "nova.example.net")
+    path.write_text("[")
+    refused = told(content, "nova.example.net:8774").steps
+
+    assert [(step.subject, step.ok) for step in refused] == [
+        ("host", True),
+        ("learned", True),
+        ("decision", False),
+    ]
+    assert str(path) in refused[1].sentence
+    assert "learned" not in [step.subject for step in told(content, "fd00::5").steps]
+
+    content["main"]["proxy"]["learn_endpoints"] = False
+
+    assert "learned" not in [step.subject for step in told(content, "nova.example.net").steps]
 
 
 @pytest.mark.parametrize(
