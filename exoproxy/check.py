@@ -156,11 +156,6 @@ def _mode(path: Path) -> int:
 
 
 def _of_proxy(proxy: Proxy) -> Iterator[str]:
-    if proxy.learn_endpoints and not proxy.allow_any_public:
-        yield (
-            "main.proxy.learn_endpoints: is not there yet in this version; name every API host in "
-            "main.proxy.allow"
-        )
     if proxy.allow_any_public:
         yield (
             "main.proxy.allow_any_public: anyone who finds this host can send requests to any "

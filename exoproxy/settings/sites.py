@@ -79,8 +79,9 @@ class Proxy(Part):
     Wide patterns turn this host into a stepping stone for others; name what is needed."""
 
     learn_endpoints: Switch = True
-    """Also allow the endpoints that an allowed Keystone names in the catalogue of a token. Turn it
-    off if you don't trust everyone who may edit that catalogue."""
+    """Also allow the endpoints (https) that an allowed Keystone names in the catalogue of a token,
+    for 30 days after the last login. Turn it off if you don't trust everyone who may edit that
+    catalogue, or who runs a host that `allow` holds."""
 
     allow_any_public: Switch = False
     """true: any host with a public address, as try.exosphere.app does. Then anyone can send

@@ -59,7 +59,7 @@ def quiet_main(tmp_path: Path, files: dict[str, str]) -> dict[str, Any]:
         "hostname": "my.example.net",
         "certificate": files,
         "client": {"root": str(root), "overrides": str(tmp_path / "overrides")},
-        "proxy": {"allow": ["keystone.example.com"], "learn_endpoints": False},
+        "proxy": {"allow": ["keystone.example.com"]},
     }
 
 
@@ -93,14 +93,13 @@ def test_says_nothing_where_all_is_well(main: dict[str, Any]) -> None:
             {"client": {"root": "/proc/self/fd"}},
             "main.client.root: /proc/self/fd has no index.html",
         ),
-        ({"proxy": {"allow": ["a.example.com"]}}, "main.proxy.learn_endpoints: is not there yet"),
         ({"proxy": {"allow_any_public": True}}, "main.proxy.allow_any_public: anyone who finds"),
         (
-            {"proxy": {"allow": ["*.com"], "learn_endpoints": False}},
+            {"proxy": {"allow": ["*.com"]}},
             "main.proxy.allow[0]: *.com holds every host below the top-level domain com",
         ),
         (
-            {"proxy": {"allow": ["a.org"], "learn_endpoints": False, "verify": False}},
+            {"proxy": {"allow": ["a.org"], "verify": False}},
             "main.proxy.verify: is false",
         ),
         ({"hostname": "my-example.exosphere.app"}, "main.hostname: is still the example's"),

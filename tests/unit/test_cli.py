@@ -21,7 +21,7 @@ main:
   hostname: my.example.org
   certificate: local
   client: {root: /nonexistent}
-  proxy: {allow: [keystone.example.org], learn_endpoints: false}
+  proxy: {allow: [keystone.example.org]}
 uap:
   allowed_origins: [https://my.example.org]
   regions:
