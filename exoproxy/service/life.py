@@ -112,6 +112,8 @@ class Life:
             reloader.cancel()
             for server in self._servers:
                 await server.close()
+            if self._mode.learned is not None:
+                await self._mode.learned.close()
             self._log.close()
 
     def _sites(self) -> tuple[Site, Site]:
@@ -205,7 +207,7 @@ class Life:
             raise ConfigurationErrors(
                 [f"{self._config}: {key}: is gone, and this process serves it; stop the service"]
             ) from None
-        mode = mode_of(settings, region)
+        mode = mode_of(settings, region, self._mode.learned)
         mode.warn()
         return mode, waiting(running, read, region, key)
 

@@ -14,6 +14,7 @@ from exoproxy.certs.keeper import Issuing
 from exoproxy.certs.serving import ServingCertificate
 from exoproxy.certs.wanted import store_of, wanted
 from exoproxy.client.tree import check_root
+from exoproxy.learned.learning import Learned
 from exoproxy.main import MainSite
 from exoproxy.net.dial import Dialer
 from exoproxy.net.interfaces import own_addresses
@@ -24,7 +25,7 @@ from exoproxy.settings.load import state_dir
 from exoproxy.settings.location import dotted
 from exoproxy.settings.model import Settings
 from exoproxy.settings.sites import Main, Region
-from exoproxy.sites import main_site, region_of, uap_site
+from exoproxy.sites import learned_file, main_site, region_of, uap_site
 from exoproxy.uap import UapSite
 
 logger: Final = logging.getLogger("exoproxy")
@@ -35,7 +36,8 @@ class Mode:
     """A mode's part of the settings, and the site made of it.
 
     `region` is the UAP's, None for the main host. `names` are those of the certificate, `policy`
-    says what the site may dial, and `ca_file` is extra trust towards it.
+    says what the site may dial, and `ca_file` is extra trust towards it. `learned`, the main
+    host's, outlives the mode.
     """
 
     settings: Settings
@@ -45,6 +47,7 @@ class Mode:
     names: tuple[str, ...]
     policy: Policy
     ca_file: Path | None = None
+    learned: Learned | None = None
 
     @property
     def key(self) -> str:
@@ -123,13 +126,13 @@ class Mode:
             self.site.close()
 
 
-def mode_of(settings: Settings, region: str | None) -> Mode:
+def mode_of(settings: Settings, region: str | None, learned: Learned | None = None) -> Mode:
     """Return what is served for a region, or as the main host. Raises `KeyError` if it isn't there.
 
-    Reads which addresses this machine has.
+    Reads which addresses this machine has and, unless `learned` goes on, what was learned before.
     """
     if region is None:
-        return _main_mode(settings)
+        return _main_mode(settings, learned)
     part = region_of(settings, region)
     if settings.uap is None:
         raise KeyError(region)
@@ -141,11 +144,12 @@ def mode_of(settings: Settings, region: str | None) -> Mode:
     )
 
 
-def _main_mode(settings: Settings) -> Mode:
+def _main_mode(settings: Settings, learned: Learned | None) -> Mode:
     main = settings.main
     if main is None:
         raise KeyError("main")
-    site = main_site(main, own_addresses(address.address for address in main.listen))
+    learned = learned or Learned.opened(learned_file(settings, main))
+    site = main_site(main, own_addresses(address.address for address in main.listen), learned)
     return Mode(
         settings=settings,
         region=None,
@@ -154,4 +158,5 @@ def _main_mode(settings: Settings) -> Mode:
         names=(main.hostname,),
         policy=Policy(networks=(), public=False) if site.proxy is None else site.proxy.policy,
         ca_file=None if main.proxy is None else main.proxy.ca_file,
+        learned=learned,
     )
