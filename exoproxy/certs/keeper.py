@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from exoproxy.certs.certbot.lineage import Stored
 from exoproxy.certs.context import CertificateProblem
 from exoproxy.certs.issuance import Start, run_to_its_end
 from exoproxy.certs.serving import Served, ServingCertificate
@@ -81,6 +82,10 @@ class Keeper:
         self._start_at = clock()
         self._tidied = False
         self._tasks: list[asyncio.Task[None]] = []
+        self.attempts = 0
+        """How often the issuance process was run; it may have found nothing to do."""
+        self.failed_attempts = 0
+        """How often it ended with an exit code other than 0, or could not be started."""
 
     def start(self) -> None:
         """Begin to keep; runs until `stop`."""
@@ -94,6 +99,16 @@ class Keeper:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def stored(self) -> Stored | None:
+        """The newest certificate in the store when it was looked at last; None without a store."""
+        return self._stored
+
+    @property
+    def history(self) -> History:
+        """How the last attempts to get a certificate went, whichever process made them."""
+        return self._state.history
 
     def next_action(self) -> Action | None:
         """Return what is to be done about the certificate; None if that is others' business."""
@@ -131,6 +146,8 @@ class Keeper:
         if self._clock() < self._start_at:
             return
         code = await run_to_its_end(self._issuing.start, limit=self._issuing.limit)
+        self.attempts += 1
+        self.failed_attempts += code != 0
         await self.look()
         self._pause(self._issuing, action, code)
 

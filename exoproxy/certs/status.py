@@ -143,8 +143,8 @@ def _row(known: Known, now: datetime) -> Row:
         name=known.name,
         key=known.key,
         origin=known.origin,
-        covers=() if certificate is None else _covered(certificate),
-        issuer="" if certificate is None else _issuer(certificate),
+        covers=() if certificate is None else covered(certificate),
+        issuer="" if certificate is None else issuer_of(certificate),
         not_after=None if certificate is None else certificate.not_valid_after_utc,
         left="" if certificate is None else life_left(certificate.not_valid_after_utc, now),
         next_step=next_step,
@@ -192,7 +192,8 @@ def _errors(known: Known, now: datetime) -> Iterator[str]:
         yield known.state.history.sentence
 
 
-def _covered(certificate: x509.Certificate) -> tuple[str, ...]:
+def covered(certificate: x509.Certificate) -> tuple[str, ...]:
+    """Return the names and addresses that a certificate is for."""
     try:
         alternatives = certificate.extensions.get_extension_for_class(
             x509.SubjectAlternativeName
@@ -203,7 +204,7 @@ def _covered(certificate: x509.Certificate) -> tuple[str, ...]:
     return (*alternatives.get_values_for_type(x509.DNSName), *map(str, addresses))
 
 
-def _issuer(certificate: x509.Certificate) -> str:
+def issuer_of(certificate: x509.Certificate) -> str:
     """Return the issuer's organization and name, as `Let's Encrypt E7`."""
     organization, name = (
         " ".join(str(each.value) for each in certificate.issuer.get_attributes_for_oid(oid))

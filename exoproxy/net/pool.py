@@ -90,6 +90,11 @@ class Pool(Generic[KeptT]):
         self._remove(upstream, idle, 0).retire()
         return True
 
+    def by_upstream(self) -> Iterator[tuple[Upstream, int, int]]:
+        """Yield each upstream with how many connections are open, and how many of them idle."""
+        for upstream, count in self._open.items():
+            yield upstream, count, len(self._idle.get(upstream, ()))
+
     def in_use(self) -> int:
         """Return how many connections are open or being dialled, idle ones left out."""
         return sum(self._open.values()) - self._count

@@ -110,6 +110,21 @@ class Tunnel:
         )
         self._client.other, self._upstream.other = self._upstream, self._client
 
+    @property
+    def record(self) -> Record:
+        """What there is to say so far: `ended` is when the tunnel was opened."""
+        return self._record
+
+    @property
+    def received(self) -> int:
+        """Bytes from the client."""
+        return self._up.count
+
+    @property
+    def sent(self) -> int:
+        """Bytes to the client."""
+        return self._down.count
+
     def start(self, from_upstream: bytes) -> None:
         """Take the transports over; the bytes are those that came right after the 101."""
         self._engine.opened_tunnel(self, self._record)

@@ -27,16 +27,14 @@ from typing import Any, Final
 from exoproxy.certs.folder import Folder, opened
 from exoproxy.releases.bounds import MOST_BYTES
 from exoproxy.releases.build import Builder
+from exoproxy.releases.current import NAME, RELEASES, STAMP, active, installed_at
 from exoproxy.releases.problem import ReleaseProblem
 
 # Beside the active release and the one before it.
 KEPT: Final = 5
 CURRENT: Final = "current"
 
-_RELEASES: Final = "releases"
 _SCRATCH: Final = ".scratch-"
-_STAMP: Final = "%Y%m%dT%H%M%SZ"
-_NAME: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[A-Za-z0-9._+-]+")
 _LABEL: Final = re.compile(r"[^A-Za-z0-9._+-]+")
 _LONGEST_LABEL: Final = 40
 _LARGEST: Final = 65_536
@@ -73,26 +71,26 @@ class Shelf:
         """Raise `ReleaseProblem` if `root` is something else than the link that is kept here."""
         self.root = root
         self.folder = root.parent
-        target = _target(root)
+        target = active(root)
         if root.name != CURRENT or (target is None and os.path.lexists(root)):
             raise ReleaseProblem(
                 f"main.client.root, {root}, is a folder of your own and not a link `{CURRENT}` to "
-                f"one of {_RELEASES}/: put the client there yourself, or let main.client.root name "
+                f"one of {RELEASES}/: put the client there yourself, or let main.client.root name "
                 f"the path {CURRENT} in a folder for exoproxy alone, where nothing stands yet."
             )
 
     def active(self) -> str | None:
         """Return the name of the active release."""
-        return _target(self.root)
+        return active(self.root)
 
     def releases(self) -> list[Release]:
         """Return what is installed, the newest first."""
-        active = self.active()
+        current = self.active()
         try:
-            with opened(self.folder, _RELEASES, make=False) as folder:
-                names = sorted(filter(_NAME.fullmatch, _folders(folder)), reverse=True)
+            with opened(self.folder, RELEASES, make=False) as folder:
+                names = sorted(filter(NAME.fullmatch, _folders(folder)), reverse=True)
                 return [
-                    Release(name=name, active=name == active, origin=_origin(folder, name))
+                    Release(name=name, active=name == current, origin=_origin(folder, name))
                     for name in names
                 ]
         except FileNotFoundError:
@@ -128,7 +126,7 @@ class Shelf:
         Its files are on the disk already, and nobody writes there any more. Releases beyond those
         that are kept are removed.
         """
-        with self._switching() as folder, _made(self.folder, _RELEASES) as releases:
+        with self._switching() as folder, _made(self.folder, RELEASES) as releases:
             name = f"{self._stamp(origin.time)}-{_shortened(label)}"
             content = {
                 **asdict(origin),
@@ -139,7 +137,7 @@ class Shelf:
                 releases.write(f"{name}.json", json.dumps(content, indent=2).encode(), mode=0o644)
                 os.rename(inner, name, src_dir_fd=source.descriptor, dst_dir_fd=releases.descriptor)
                 os.fsync(releases.descriptor)
-            folder.link(CURRENT, f"{_RELEASES}/{name}")
+            folder.link(CURRENT, f"{RELEASES}/{name}")
             # The new one is served by now: what can't be tidied up is no failure of its.
             with suppress(OSError):
                 self._prune(folder, releases)
@@ -162,19 +160,18 @@ class Shelf:
                 raise ReleaseProblem(
                     f"There is no release {found!a}: name one of {', '.join(names) or 'none'}."
                 )
-            folder.link(CURRENT, f"{_RELEASES}/{found}")
+            folder.link(CURRENT, f"{RELEASES}/{found}")
         return found
 
     def _stamp(self, time: datetime) -> str:
         """Return the time for a name: later than all others', also if the clock went back."""
         latest = [each.name.partition("-")[0] for each in self.releases()[:1]]
-        stamp = time.astimezone(UTC).strftime(_STAMP)
+        stamp = time.astimezone(UTC).strftime(STAMP)
         if not latest or stamp > latest[0]:
             return stamp
-        # A folder that somebody else has made may have a name that is no time.
-        with suppress(ValueError, OverflowError):
-            newest = datetime.strptime(latest[0], _STAMP).replace(tzinfo=UTC)
-            return (newest + timedelta(seconds=1)).strftime(_STAMP)
+        newest = installed_at(latest[0])
+        with suppress(OverflowError):
+            return stamp if newest is None else (newest + timedelta(seconds=1)).strftime(STAMP)
         return stamp
 
     @contextmanager
@@ -185,8 +182,8 @@ class Shelf:
     def _prune(self, folder: Folder, releases: Folder) -> None:
         """Remove old releases, what is kept of those that are gone, and what is half-written."""
         there = [each.name for each in self.releases()]
-        active = self.active()
-        kept = {*there[:KEPT], active, self.before(active)}
+        current = self.active()
+        kept = {*there[:KEPT], current, self.before(current)}
         for name in there:
             if name not in kept:
                 # Out of the list first: nobody may roll back to half a release.
@@ -201,15 +198,6 @@ class Shelf:
         # Nobody else switches now, who would be about to rename what he has written.
         folder.sweep()
         releases.sweep()
-
-
-def _target(root: Path) -> str | None:
-    """Return the release that the link leads to; None if it is none of ours, or not there."""
-    try:
-        folder, _, name = os.readlink(root).partition("/")
-    except OSError:
-        return None
-    return name if folder == _RELEASES and _NAME.fullmatch(name) else None
 
 
 def _shortened(label: str) -> str:

@@ -393,6 +393,24 @@ class TestStarting:
         await world.keeper.issue_if_due()
         assert world.starts == 1
 
+    @pytest.mark.parametrize(("code", "failed"), [(0, 0), (1, 1), (-9, 1)])
+    async def test_tells_of_its_attempts(
+        self, world: World, code: int, failed: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Runs and failed runs are counted; what the process has written of itself is known."""
+        world.code = code
+        world.act = lambda: world.remember(State(history=History(failures=3, sentence="No.")))
+        assert (world.keeper.attempts, world.keeper.failed_attempts) == (0, 0)
+        await world.keeper.issue_if_due()
+
+        assert (world.keeper.attempts, world.keeper.failed_attempts) == (1, failed)
+        assert (world.keeper.history.failures, world.keeper.history.sentence) == (3, "No.")
+        assert world.keeper.stored is None
+        world.put()
+        await world.keeper.look()
+        assert world.keeper.stored == world.store.newest(NAME)
+        caplog.clear()
+
     async def test_reasons_are_logged_once(
         self, world: World, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -495,6 +513,7 @@ class TestStarting:
             await world.keeper.issue_if_due()
 
         assert world.starts == 1
+        assert (world.keeper.attempts, world.keeper.failed_attempts) == (1, 1)
         assert "there is none yet, and the process that gets it could not be started" in caplog.text
         caplog.clear()
 

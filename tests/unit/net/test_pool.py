@@ -179,3 +179,13 @@ def test_an_upstream_without_connections_is_forgotten() -> None:
             kept.closed(upstream)
 
         assert (kept._open, kept._idle) == ({}, {})  # nothing else shows it
+
+
+def test_tells_what_is_open_by_upstream() -> None:
+    """Open connections count with those that are being dialled; idle ones are among them."""
+    kept = pool()
+    for upstream in (ONE, ONE, OTHERS[0]):
+        kept.opened(upstream)
+    keep(kept, ONE, 1.0)
+
+    assert sorted(kept.by_upstream()) == sorted([(ONE, 2, 1), (OTHERS[0], 1, 0)])

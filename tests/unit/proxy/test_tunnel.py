@@ -120,3 +120,19 @@ async def test_128_goodbyes_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
         await draining
 
         assert silent == [2, 1, 1, 0]
+
+
+async def test_tells_of_itself_while_it_is_open() -> None:
+    """Who looks sees where it leads, since when, and what has passed each way."""
+    async with engine_room() as room:
+        client, there = await tunnel(room, "client")
+        client.send(b"ask")
+        await there.read(3)
+        there.send(b"answer")
+        await client.read(6)
+        (found,) = room.engine.tunnels
+
+        assert (found.received, found.sent) == (3, 6)
+        assert found.record.upstream is not None
+        assert found.record.upstream.port == room.upstream.port
+        assert found.record.started <= found.record.ended
