@@ -29,6 +29,7 @@ PACKAGES = {
     "node": "nodejs",
     "npm": "npm",
     "pebble": "pebble",
+    "promtool": "prometheus",
     "systemd-analyze": "systemd",
     "unbound": "unbound",
     "wrk": "wrk",

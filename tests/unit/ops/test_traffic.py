@@ -124,7 +124,7 @@ def test_refusals_are_ranked_by_target(traffic: Traffic) -> None:
 
 def test_failures_are_ranked_by_upstream(traffic: Traffic) -> None:
     """An upstream that fails is told with its last error; one of our own is none."""
-    failed = {"status": 502, "side": "upstream"}
+    failed: dict[str, Any] = {"status": 502, "side": "upstream"}
     traffic.count(record(upstream=INSTANCE, code="upstream-refused", **failed))
     traffic.count(record(upstream=INSTANCE, code="upstream-closed", **failed))
     own = Upstream(OWN, "pages", 0, verify=False)
