@@ -81,10 +81,10 @@ class Room:
         trust: ssl.SSLContext | None,
     ) -> None:
         self.engine = engine
+        self.acceptor = acceptor
         self.caps = caps
         self.upstream = instance
         self.records: list[Record] = []
-        self._acceptor = acceptor
         self._port = port
         self._trust = trust
         self._began = engine.now
@@ -104,7 +104,7 @@ class Room:
         opened = asyncio.open_connection(str(LOOPBACK), self._port, limit=BUFFER, **tls)
         client = End(*await opened)
         self._clients.append(client)
-        acceptor = self._acceptor
+        acceptor = self.acceptor
         await until(lambda: acceptor.accepted == len(self._clients) and not acceptor.arriving)
         return client
 
@@ -142,12 +142,13 @@ async def engine_room(
     client_tls: ssl.SSLContext | None = None,
     trusted: Sequence[IPv4Network] = (),
     observer: Observer | None = None,
+    watcher: Callable[[Record], None] = lambda record: None,
     **limits: Any,
 ) -> AsyncIterator[Room]:
     """Open a room; keywords are limits. Fails where something is left when all have gone.
 
     With contexts of servers, the upstream speaks TLS, or the engine does to its clients. With an
-    observer, answers are compressed as well.
+    observer, answers are compressed as well. `watcher` sees each record when the log does.
     """
     set_limits = Limits(**limits)
     caps = caps_of(set_limits)
@@ -162,7 +163,12 @@ async def engine_room(
         )
         scheme = "http" if upstream_tls is None else "https"
         site = Straight(instance.port, scheme, observer)
-        engine = Engine(site, dialer, set_limits, records.append, trusted=trusted)
+
+        def finished(record: Record) -> None:
+            records.append(record)
+            watcher(record)
+
+        engine = Engine(site, dialer, set_limits, finished, trusted=trusted)
         caps.reclaim_from(engine.idle)
         sock = open_socket(LOOPBACK, 0)
         port = sock.getsockname()[1]

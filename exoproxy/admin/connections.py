@@ -1,5 +1,10 @@
-"""What is open at the moment, over all sites of the process; for status and metrics."""
+"""What is open at the moment, over all sites of the process; for status and metrics.
 
+The event loop waits for what is computed here: with ten thousand tunnels to as many upstreams, each
+function takes a millisecond or two.
+"""
+
+import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -42,12 +47,23 @@ def tunnelled(servers: Sequence[Server]) -> tuple[int, int]:
     return received, sent
 
 
-def upstreams(servers: Sequence[Server]) -> dict[Upstream, tuple[int, int]]:
-    """Return for each upstream how many connections are open, and how many of them idle."""
-    found: dict[Upstream, tuple[int, int]] = {}
-    for server in servers:
-        for upstream, count, idle in server.engine.pool.by_upstream():
-            if upstream.scheme != OWN:
-                before = found.get(upstream, (0, 0))
-                found[upstream] = before[0] + count, before[1] + idle
-    return found
+def upstreams(servers: Sequence[Server]) -> tuple[int, int]:
+    """Return how many connections to upstreams are open or being dialled, and how many idle.
+
+    Those to applications of our own are among them.
+    """
+    idle = sum(len(server.engine.pool) for server in servers)
+    return idle + sum(server.engine.pool.in_use() for server in servers), idle
+
+
+def busiest(servers: Sequence[Server], most: int) -> list[Upstream]:
+    """Return the upstreams with the most connections, those first."""
+    found = {each for server in servers for each in server.engine.pool.busiest(most)}
+    there = [each for each in found if each.scheme != OWN]
+    return heapq.nlargest(most, there, key=lambda each: to_upstream(servers, each))
+
+
+def to_upstream(servers: Sequence[Server], upstream: Upstream) -> tuple[int, int]:
+    """Return how many connections to one upstream are open, and how many of them idle."""
+    counts = [server.engine.pool.of(upstream) for server in servers]
+    return sum(count for count, _ in counts), sum(idle for _, idle in counts)

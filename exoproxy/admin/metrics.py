@@ -125,7 +125,7 @@ def _of_requests(traffic: Traffic) -> Iterator[Metric]:
 
 def _of_connections(running: Running) -> Iterator[Metric]:
     came = connections.accepted(running.servers)
-    count = sum(count for count, _ in connections.upstreams(running.servers).values())
+    count, _ = connections.upstreams(running.servers)
     yield _gauges(
         "exoproxy_connections_open",
         "Open connections, of clients and to upstreams.",
@@ -178,12 +178,12 @@ def _of_tunnels(running: Running) -> Iterator[Metric]:
 
 def _of_upstreams(running: Running) -> Iterator[Metric]:
     traffic = running.traffic
-    states = connections.upstreams(running.servers).values()
+    count, idle = connections.upstreams(running.servers)
     yield _gauges(
         "exoproxy_upstream_connections",
         "Connections to upstreams: open in all (websockets' too), and idle among them.",
         "state",
-        {"open": sum(count for count, _ in states), "idle": sum(idle for _, idle in states)},
+        {"open": count, "idle": idle},
     )
     yield _counters(
         "exoproxy_upstream_requests",

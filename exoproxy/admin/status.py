@@ -7,7 +7,7 @@ went to them. Text from outside is escaped here; who shows it escapes for its ow
 import heapq
 import shlex
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -18,7 +18,6 @@ from exoproxy.admin.disk import OnDisk, part_of
 from exoproxy.admin.health import RECENT, problems
 from exoproxy.admin.running import Running
 from exoproxy.certs.status import covered, issuer_of
-from exoproxy.net.dial import Upstream
 from exoproxy.ops.hour import Figures, Hour, OfRoute, figures, quantile
 from exoproxy.ops.ranking import Row
 from exoproxy.ops.traffic import AGES, ERRORS, Traffic
@@ -101,33 +100,29 @@ def _certificate(stands: Standing, now: datetime) -> dict[str, Any]:
 
 def _connections(running: Running) -> dict[str, int]:
     came = connections.accepted(running.servers)
-    upstreams = connections.upstreams(running.servers).values()
+    upstream_open, upstream_idle = connections.upstreams(running.servers)
     return {
         "clients": running.caps.open,
         "limit": running.caps.total,
         "accepted": came.accepted,
         "refused": came.refused,
         "handshake_failures": came.handshake_failures,
-        "upstream_open": sum(count for count, _ in upstreams),
-        "upstream_idle": sum(idle for _, idle in upstreams),
+        "upstream_open": upstream_open,
+        "upstream_idle": upstream_idle,
     }
 
 
 def _tunnels(running: Running) -> dict[str, Any]:
     now, trusted = running.traffic.clock(), running.settings.trusted_proxies
-    ages = [0] * (len(AGES) + 1)
-    count = 0
-    for tunnel in connections.tunnels(running.servers):
-        count += 1
-        ages[bisect_left(AGES, now - tunnel.record.ended)] += 1
-    oldest = heapq.nsmallest(
-        OLDEST, connections.tunnels(running.servers), key=lambda tunnel: tunnel.record.ended
-    )
+    opened = sorted(each.record.ended for each in connections.tunnels(running.servers))
+    # How many are older than each bound, and than none.
+    older = [*(bisect_left(opened, now - bound) for bound in AGES), 0]
+    oldest = sorted(_opened_until(opened[:OLDEST], running), key=lambda each: each.record.ended)
     return {
-        "open": count,
+        "open": len(opened),
         "ages": [
-            {"up_to": bound, "count": number}
-            for bound, number in zip((*AGES, None), ages, strict=True)
+            {"up_to": bound, "count": more - fewer}
+            for bound, more, fewer in zip((*AGES, None), (len(opened), *older), older, strict=False)
         ],
         "oldest": [
             {
@@ -137,9 +132,15 @@ def _tunnels(running: Running) -> dict[str, Any]:
                 "received": tunnel.received,
                 "sent": tunnel.sent,
             }
-            for tunnel in oldest
+            for tunnel in oldest[:OLDEST]
         ],
     }
+
+
+def _opened_until(moments: Sequence[float], running: Running) -> list[Tunnel]:
+    """Return the tunnels that were opened no later than the last of the moments."""
+    last = max(moments, default=0.0)
+    return [each for each in connections.tunnels(running.servers) if each.record.ended <= last]
 
 
 def _client_of(tunnel: Tunnel, trusted: Sequence[IPNetwork]) -> str:
@@ -202,12 +203,10 @@ def _upstreams(running: Running, now: datetime) -> list[dict[str, Any]]:
     """Return those that fail first, then those with the most connections."""
     clock = running.traffic.clock()
     failing = {row.key: row for row in running.traffic.failing.rows(clock)[:MOST_ROWS]}
-    there = connections.upstreams(running.servers)
-    busy = heapq.nlargest(MOST_ROWS, there.items(), key=lambda item: item[1])
-    shown: Iterable[Upstream] = dict.fromkeys([*failing, *(upstream for upstream, _ in busy)])
+    shown = dict.fromkeys([*failing, *connections.busiest(running.servers, MOST_ROWS)])
     rows = []
     for upstream in list(shown)[:MOST_ROWS]:
-        count, idle = there.get(upstream, (0, 0))
+        count, idle = connections.to_upstream(running.servers, upstream)
         row = failing.get(upstream)
         failure = row and {"code": row.note, "at": _ago(row, clock, now)}
         rows.append(

@@ -4,6 +4,7 @@ Connections are kept per `Upstream`, whose fields (scheme, host, port, verificat
 makes two connections interchangeable. What is not here: dialling, and how a connection is used.
 """
 
+import heapq
 from collections.abc import Iterator, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -90,10 +91,13 @@ class Pool(Generic[KeptT]):
         self._remove(upstream, idle, 0).retire()
         return True
 
-    def by_upstream(self) -> Iterator[tuple[Upstream, int, int]]:
-        """Yield each upstream with how many connections are open, and how many of them idle."""
-        for upstream, count in self._open.items():
-            yield upstream, count, len(self._idle.get(upstream, ()))
+    def busiest(self, most: int) -> list[Upstream]:
+        """Return the upstreams with the most connections, those first."""
+        return heapq.nlargest(most, self._open, key=self._open.__getitem__)
+
+    def of(self, upstream: Upstream) -> tuple[int, int]:
+        """Return how many connections to an upstream there are, and how many of them idle."""
+        return self._open.get(upstream, 0), len(self._idle.get(upstream, ()))
 
     def in_use(self) -> int:
         """Return how many connections are open or being dialled, idle ones left out."""

@@ -6,7 +6,7 @@ minute and puts them here, so that requests pay nothing for it.
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -53,7 +53,7 @@ class Figures:
     errors: Mapping[str, int] = field(default_factory=dict)
 
     def since(self, earlier: "Figures") -> "Figures":
-        """Return what came between."""
+        """Return what came between, but for routes and codes."""
         return Figures(
             requests=self.requests - earlier.requests,
             client_errors=self.client_errors - earlier.client_errors,
@@ -63,6 +63,12 @@ class Figures:
             received=self.received - earlier.received,
             sent=self.sent - earlier.sent,
             durations=_difference(self.durations, earlier.durations),
+        )
+
+    def whole_since(self, earlier: "Figures") -> "Figures":
+        """Return what came between."""
+        return replace(
+            self.since(earlier),
             routes={
                 route: each.since(earlier.routes.get(route, OfRoute()))
                 for route, each in self.routes.items()
@@ -132,7 +138,10 @@ class Hour:
         self._marks.append((minute, passed))
 
     def minutes(self, now: datetime, passed: Figures) -> Iterator[tuple[datetime, Figures]]:
-        """Yield the begin of each of the last 60 minutes, the running one last, and its figures."""
+        """Yield the begin of each of the last 60 minutes, the running one last, and its figures.
+
+        Without routes and codes, which only `last` tells.
+        """
         marks = dict(self._marks)
         last = _minute(now)
         for minute in range(last - MINUTES + 1, last + 1):
@@ -145,7 +154,7 @@ class Hour:
         """Return what came within the last minutes, the running one included."""
         first = _minute(now) - minutes + 1
         begun = next((each for minute, each in self._marks if minute >= first), passed)
-        return passed.since(begun)
+        return passed.whole_since(begun)
 
 
 def quantile(share: float, durations: Sequence[int]) -> float | None:

@@ -4,6 +4,8 @@ from exoproxy.admin import connections
 from exoproxy.net.dial import OWN, Upstream
 from process import INSTANCE, server, tunnel
 
+ANOTHER = INSTANCE._replace(port=1)
+
 
 def test_sums_over_sites() -> None:
     """Accepted, refused and failed connections of all sockets; bytes of all open tunnels."""
@@ -27,4 +29,9 @@ def test_upstreams_of_all_sites() -> None:
     other.engine.pool.opened(INSTANCE)
     other.engine.pool.opened(Upstream(OWN, "pages", 0, verify=False))
 
-    assert connections.upstreams([one, other]) == {INSTANCE: (2, 0)}
+    other.engine.pool.opened(ANOTHER)
+
+    assert connections.upstreams([one, other]) == (4, 0)
+    assert connections.to_upstream([one, other], INSTANCE) == (2, 0)
+    assert connections.busiest([one, other], 9) == [INSTANCE, ANOTHER]
+    assert connections.busiest([one, other], 1) == [INSTANCE]

@@ -184,8 +184,12 @@ def test_an_upstream_without_connections_is_forgotten() -> None:
 def test_tells_what_is_open_by_upstream() -> None:
     """Open connections count with those that are being dialled; idle ones are among them."""
     kept = pool()
-    for upstream in (ONE, ONE, OTHERS[0]):
+    for upstream in (OTHERS[0], ONE, ONE, OTHERS[1]):
         kept.opened(upstream)
     keep(kept, ONE, 1.0)
 
-    assert sorted(kept.by_upstream()) == sorted([(ONE, 2, 1), (OTHERS[0], 1, 0)])
+    assert kept.of(ONE) == (2, 1)
+    assert kept.of(OTHERS[0]) == (1, 0)
+    assert kept.of(OTHERS[2]) == (0, 0)
+    assert kept.busiest(1) == [ONE]
+    assert set(kept.busiest(9)) == {ONE, OTHERS[0], OTHERS[1]}

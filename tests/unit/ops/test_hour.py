@@ -128,14 +128,14 @@ def test_a_difference_is_field_by_field() -> None:
     after = figures(
         counted(record(sent=1), record(sent=7), record(route="own", side="own", code="overloaded"))
     )
-    between = after.since(before)
+    between = after.whole_since(before)
 
     assert (between.requests, between.sent, between.own_errors, between.refused) == (2, 7, 1, 1)
     assert sum(between.durations) == 2
     assert between.routes["own"].errors == 1
     assert sum(between.routes["instance"].durations) == 1
     assert between.errors == {"overloaded": 1}
-    assert after.since(after).routes["own"] == OfRoute()
+    assert after.whole_since(after).routes["own"] == OfRoute()
 
 
 def test_quantiles_lie_in_their_interval() -> None:
