@@ -146,9 +146,7 @@ class AdminSite:
         """Return the status of the moment."""
         async with self._asking:
             self._disk = await self._in_thread(look, self._running)
-            now = self._now()
-            self._hour.mark(now, passed(self._running))
-            return gather(self._running, self._disk, self._hour, now)
+            return gather(self._running, self._disk, self._hour, self._now())
 
     async def _page(self, request: web.Request) -> web.Response:
         return web.Response(text=_PAGE, content_type="text/html")

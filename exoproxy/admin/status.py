@@ -202,7 +202,7 @@ def _routes(hour: Figures) -> list[dict[str, Any]]:
 def _upstreams(running: Running, now: datetime) -> list[dict[str, Any]]:
     """Return those that fail first, then those with the most connections."""
     clock = running.traffic.clock()
-    failing = {row.key: row for row in running.traffic.failing.rows(clock)[:MOST_ROWS]}
+    failing = {row.key: row for row in running.traffic.failing.rows(clock, MOST_ROWS)}
     shown = dict.fromkeys([*failing, *connections.busiest(running.servers, MOST_ROWS)])
     rows = []
     for upstream in list(shown)[:MOST_ROWS]:
@@ -240,9 +240,9 @@ def _refusals(traffic: Traffic, now: datetime) -> list[dict[str, Any]]:
 
 
 def _refused(traffic: Traffic, code: str, clock: float) -> Iterator[Row[str]]:
-    """Yield a row for each target that is kept, and one without a target for all others."""
+    """Yield a row for each of the most frequent targets, and one without a target for the rest."""
     rest = traffic.refused[code].count(clock)
-    for row in traffic.refused_targets[code].rows(clock):
+    for row in traffic.refused_targets[code].rows(clock, MOST_ROWS):
         rest -= row.count
         yield row
     if rest > 0:

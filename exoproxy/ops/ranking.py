@@ -4,8 +4,10 @@ A table of bounded size that nobody can make useless by filling it: what comes o
 comes once. `traffic` ranks with it what fails and what is refused.
 """
 
+import heapq
 from collections.abc import Hashable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final, Generic, TypeVar
 
 # An hour, in steps that leave it one at a time: what is counted is at least 55 minutes' worth.
@@ -95,11 +97,14 @@ class Ranking(Generic[KeyT]):
         self._rows[challenged] = recent  # at the end: the next one's turn comes first
         return False
 
-    def rows(self, now: float) -> list[Row[KeyT]]:
-        """Return what happened within the last hour, the most frequent first."""
-        rows = [
-            Row(key, count, recent.last, recent.note)
+    def rows(self, now: float, most: int) -> list[Row[KeyT]]:
+        """Return what happened most often within the last hour, the most frequent first."""
+        there = (
+            (count, recent.last, key)
             for key, recent in self._rows.items()
             if (count := recent.count(now))
+        )
+        return [
+            Row(key, count, last, self._rows[key].note)
+            for count, last, key in heapq.nlargest(most, there, key=itemgetter(0, 1))
         ]
-        return sorted(rows, key=lambda row: (-row.count, -row.last))

@@ -15,7 +15,6 @@ from exoproxy.admin.status import MOST_ROWS, OLDEST, gather, passed
 from exoproxy.net.caps import Caps
 from exoproxy.net.dial import Upstream
 from exoproxy.ops.hour import Hour
-from exoproxy.ops.traffic import MOST_TARGETS
 from exoproxy.rules.renewal import Wait
 from heads import peer, request
 from process import (
@@ -240,7 +239,7 @@ def test_a_flood_of_names_adds_up() -> None:
 
     assert len(found) == MOST_ROWS
     assert (found[0]["target"], found[0]["explain"]) == ("", "")
-    assert found[0]["count"] == 1000 - MOST_TARGETS
+    assert found[0]["count"] == 1000 - MOST_ROWS
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_refusals_are_ranked_by_target(traffic: Traffic) -> None:
     """Who asks why a user is refused finds the host, and the sentence that was said last."""
     for host in ("a.example.org", "b.example.org", "a.example.org"):
         traffic.count(refused(host))
-    (first, second) = traffic.refused_targets["no-instance-name"].rows(10)
+    (first, second) = traffic.refused_targets["no-instance-name"].rows(10, 99)
 
     assert (first.key, first.count, first.note) == ("a.example.org", 2, "No.")
     assert (second.key, second.count) == ("b.example.org", 1)
@@ -129,7 +129,7 @@ def test_failures_are_ranked_by_upstream(traffic: Traffic) -> None:
     traffic.count(record(upstream=INSTANCE, code="upstream-closed", **failed))
     own = Upstream(OWN, "pages", 0, verify=False)
     traffic.count(record(upstream=own, code="upstream-closed", **failed))
-    (row,) = traffic.failing.rows(10)
+    (row,) = traffic.failing.rows(10, 99)
 
     assert (row.key, row.count, row.note) == (INSTANCE, 2, "upstream-closed")
 
