@@ -12,6 +12,7 @@ Imported when it is served, and nowhere else: aiohttp takes 12 MB and a fifth of
 import asyncio
 import json
 import logging
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -29,9 +30,7 @@ from exoproxy.admin.metrics import exposition, process_metrics
 from exoproxy.admin.running import Running
 from exoproxy.admin.status import gather, passed
 from exoproxy.errors import BadHost, Internal, MethodNotAllowed, Misdirected, NotFound, ProxyError
-from exoproxy.net.sockets import open_socket
 from exoproxy.ops.hour import Hour
-from exoproxy.settings.addresses import ListenAddress
 from exoproxy.wire.target import parse_authority
 
 logger: Final = logging.getLogger("exoproxy.admin")
@@ -69,14 +68,13 @@ def wall_clock() -> datetime:
 
 @asynccontextmanager
 async def serving(
-    running: Running, address: ListenAddress, *, now: Now = wall_clock
-) -> AsyncIterator[tuple[str, int]]:
-    """Serve until the block ends; yields the address and port. Raises `ListenError`.
+    running: Running, sock: socket.socket, *, now: Now = wall_clock
+) -> AsyncIterator[None]:
+    """Serve on a listening socket until the block ends, which closes it.
 
     To be entered before the first request and left after the last, so that `/readyz` says of the
-    drain that it is one.
+    drain that it is one; or left before, where a successor has the same socket.
     """
-    sock = open_socket(address.address, address.port, backlog=MOST_CONNECTIONS)
     site = AdminSite(running, now)
     runner = web.AppRunner(site.application(), access_log=None, shutdown_timeout=_GRACE_SECONDS)
     marking = asyncio.get_running_loop().create_task(site.mark_minutes())
@@ -84,12 +82,13 @@ async def serving(
         await runner.setup()
         if runner.server is None:
             raise RuntimeError("a runner that was set up has a server")
-        listener = await asyncio.get_running_loop().create_server(Door(runner.server), sock=sock)
+        loop, door = asyncio.get_running_loop(), Door(runner.server)
+        listener = await loop.create_server(door, sock=sock, backlog=MOST_CONNECTIONS)
         host, port = sock.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         logger.info("Status and metrics at http://%s:%d/", shown, port)
         try:
-            yield host, port
+            yield
         finally:
             listener.close()
     finally:
