@@ -4,7 +4,9 @@ import os
 import socket
 from pathlib import Path
 
-from exoproxy.net.port_holder import port_holder
+import pytest
+
+from exoproxy.net.port_holder import Holder, holders, is_listened_on, port_holder
 
 TABLE = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -45,3 +47,31 @@ def test_own_socket_is_found() -> None:
 
     assert holder is not None
     assert holder.endswith(f"(process {os.getpid()})")
+
+
+@pytest.mark.parametrize(
+    ("command", "ours"),
+    [
+        ("/opt/exoproxy/bin/python\0/opt/exoproxy/bin/exoproxy\0main\0", True),
+        ("python3\0-m\0exoproxy\0uap\0", True),
+        ("nginx: master process exoproxy\0", False),
+        ("vi\0notes\0exoproxy\0", False),
+    ],
+)
+def test_knows_our_own(tmp_path: Path, command: str, ours: bool) -> None:
+    """A command line that runs exoproxy is ours, one that only speaks of it is not."""
+    process = make_proc(tmp_path) / "812"
+    (process / "cmdline").write_text(command, encoding="ascii")
+    (process / "cgroup").write_text("0::/system.slice/nginx.service\n", encoding="ascii")
+
+    assert list(holders(8080, proc=tmp_path)) == [
+        Holder(name="nginx", process=812, service="nginx.service", ours=ours)
+    ]
+
+
+def test_everyone_sees_that_a_port_is_taken(tmp_path: Path) -> None:
+    """The tables of sockets are open to all users, unlike other users' descriptors."""
+    proc = make_proc(tmp_path)
+
+    assert is_listened_on(8080, proc=proc)
+    assert not is_listened_on(8081, proc=proc)
