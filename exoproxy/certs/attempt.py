@@ -8,6 +8,7 @@ too. Runs in the issuance process, called by `cert`; all of it blocks.
 
 import logging
 import random
+import secrets
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from typing import Any, Final
 from exoproxy.certs.acme import ari
 from exoproxy.certs.acme.account import read_binding
 from exoproxy.certs.acme.authority import Authority
-from exoproxy.certs.acme.order import Issued, Wish
+from exoproxy.certs.acme.order import Challenge, Issued, Wish
 from exoproxy.certs.certbot.accounts import Accounts
 from exoproxy.certs.certbot.lineage import Stored
 from exoproxy.certs.certbot.renewal_conf import renewal_by
@@ -133,6 +134,32 @@ class Attempt:
             issuer.order(self._wish(None), self._proof.published, lambda _: None)
             sentence = f"{authority.host} issued a certificate, which was only a trial: all is well"
             return Outcome(issued=False, sentence=sentence)
+
+    def probe(self) -> None:
+        """Write a TXT record for each name as for its challenge, see it everywhere, remove it.
+
+        No authority is asked. Raises `IssuanceProblem`.
+        """
+        challenges = [
+            Challenge(
+                kind="dns-01",
+                domain=name.removeprefix("*."),
+                token="",
+                value=f"exoproxy-probe-{secrets.token_hex(8)}",
+                record=f"_acme-challenge.{name.removeprefix('*.')}",
+                url="",
+            )
+            for name in self._wanted.names
+        ]
+        with self._store.lock(timeout=_PATIENCE, waiting=self._say):
+            self._begin()
+            with self._proof.published(challenges):
+                pass
+            if self._state.records:
+                raise IssuanceProblem(
+                    "The record was written and seen, and could not be removed again: see that the "
+                    "provider's secret may delete records; the next attempt tries to."
+                )
 
     def _begin(self) -> Stored | None:
         """Read what there is, tidy up after an earlier process, and return what is stored."""

@@ -9,12 +9,9 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from exoproxy import __version__
-from exoproxy.cli import cert, client, status
+from exoproxy.cli import cert, check, client, explain, status
 from exoproxy.cli.common import (
     DONE,
     FAILED,
@@ -25,11 +22,7 @@ from exoproxy.cli.common import (
     config_path,
     load,
     no_region,
-    print_json,
 )
-
-if TYPE_CHECKING:
-    from exoproxy.settings.model import Settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,16 +63,8 @@ def _parser() -> argparse.ArgumentParser:
         commands, "demo", _demo, "Serve both on loopback with a stand-in cloud.", config=False
     )
     demo.add_argument("--port", metavar="N", type=_port, help="port of the main host")
-    check = add(commands, "check", _check, "Validate the configuration and the files it names.")
-    check.add_argument(
-        "--live",
-        action="store_true",
-        help="also try DNS, ports, upstreams and what certificates need",
-    )
-    check.add_argument("--json", action="store_true", help="print the result as JSON")
-    explain = add(commands, "explain", _explain, "Tell what would happen to a request, and why.")
-    explain.add_argument("target", metavar="HOST_OR_URL")
-    explain.add_argument("--json", action="store_true", help="print the result as JSON")
+    check.add_commands(commands)
+    explain.add_commands(commands)
     cert.add_commands(commands)
     client.add_commands(commands)
     status.add_command(commands)
@@ -128,62 +113,6 @@ def _demo(options: argparse.Namespace) -> int:
     from exoproxy.demo import run
 
     return run(options.port)
-
-
-def _check(options: argparse.Namespace) -> int:
-    from exoproxy.check import summary, warnings
-
-    path = config_path(options)
-    try:
-        settings = load(options)
-    except Wrong as wrong:
-        if options.json:
-            print_json({"file": str(path), "valid": False, "errors": wrong.lines})
-        raise
-    told = warnings(settings, datetime.now(UTC))
-    if not options.json:
-        print(summary(path, settings))
-        for warning in told:
-            print(f"warning: {warning}")
-    found = _live(settings, quiet=options.json) if options.live else []
-    if options.json:
-        print_json(
-            {
-                "file": str(path),
-                "valid": True,
-                "main": settings.main.hostname if settings.main else None,
-                "regions": list(settings.uap.regions) if settings.uap else [],
-                "warnings": told,
-                "live": found,
-            }
-        )
-    return DONE if all(each["ok"] for each in found) else FAILED
-
-
-def _live(settings: "Settings", *, quiet: bool) -> list[dict[str, object]]:
-    """Try everything, and print each result as it comes: the slow ones are the interesting ones."""
-    from exoproxy.live import System, findings
-
-    found = []
-    for finding in findings(settings, System()):
-        if not quiet:
-            result = "ok" if finding.ok else "FAILED"
-            print(f"{result}: {finding.subject} {finding.sentence}", flush=True)
-        found.append(asdict(finding))
-    return found
-
-
-def _explain(options: argparse.Namespace) -> int:
-    settings = load(options)
-    from exoproxy.explain import explain
-
-    explanation = explain(settings, options.target)
-    if options.json:
-        print_json({**asdict(explanation), "served": explanation.served})
-    else:
-        for step in explanation.steps:
-            print(f"{step.subject:8}  {'' if step.ok else 'refused, '}{step.sentence}")
-    return DONE if explanation.served else FAILED
 
 
 def _config(options: argparse.Namespace) -> int:

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from exoproxy import __version__, live
+from exoproxy import __version__
 from exoproxy.cli import main
-from exoproxy.live import Finding
+from exoproxy.live import doctor
+from exoproxy.live.finding import Finding, failed, note, ok
 from exoproxy.settings.example import example, schema
 
 BOTH = """\
@@ -119,6 +120,9 @@ def test_prints_what_can_be_configured(run: Run, what: str, expected: str) -> No
         ["config"],
         ["config", "exmaple"],
         ["explain"],
+        ["explain", "a", "--method", "G T"],
+        ["explain", "a", "--origin", "a\r\nb"],
+        ["explain", "a", "--client", "localhost"],
         ["demo", "--port", "0"],
         ["demo", "--port", "99999"],
         ["demo", "--config", "x"],
@@ -291,32 +295,69 @@ def test_check_prints_mistakes_as_json(run: Run, tmp_path: Path) -> None:
     assert content["errors"] == err.splitlines()
 
 
-@pytest.mark.parametrize("ok", [True, False])
+@pytest.mark.parametrize(("last", "code"), [(ok, 0), (failed, 1)])
 def test_check_tries_the_world(
-    run: Run, config: Path, monkeypatch: pytest.MonkeyPatch, ok: bool
+    run: Run,
+    config: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    last: Callable[[str, str], Finding],
+    code: int,
 ) -> None:
-    """One failure makes the command fail; nothing is tried without --live."""
-    found = [
-        Finding(ok=True, subject="a.example.org", sentence="has 192.0.2.1"),
-        Finding(ok=ok, subject="127.0.0.1:443", sentence="says so"),
-    ]
+    """One failure makes the command fail, a note does not; nothing is tried without --live."""
+    kind = "ok    " if code == 0 else "FAILED"
 
-    def pretend(*_: object) -> Iterator[Finding]:
-        yield from found
+    def pretend(_settings: object, asked: doctor.Asked, *_: object) -> Iterator[doctor.Group]:
+        assert asked == doctor.Asked(configuration=config)
+        yield "names", iter([ok("a.example.org", "points here"), note("b\x1b[m", "was not tried")])
+        yield "cloud", iter([])
+        yield "listeners", iter([last("127.0.0.1:443", "says so")])
 
-    monkeypatch.setattr(live, "findings", pretend)
-    code, out, _ = run("check", "--live", "--config", config)
+    monkeypatch.setattr(doctor, "groups", pretend)
+    found_code, out, _ = run("check", "--live", "--config", config)
     json_code, json_out, _ = run("check", "--live", "--json", "--config", config)
 
-    assert code == json_code == (0 if ok else 1)
+    assert found_code == json_code == code
     assert out.splitlines()[2:] == [
-        "ok: a.example.org has 192.0.2.1",
-        f"{'ok' if ok else 'FAILED'}: 127.0.0.1:443 says so",
+        "",
+        "names",
+        "  ok      a.example.org points here",
+        "  note    b?[m was not tried",
+        "",
+        "listeners",
+        f"  {kind}  127.0.0.1:443 says so",
+        "",
+        f"{2 - code} ok, 1 note, {code} FAILED",
     ]
-    assert json.loads(json_out)["live"] == [
-        {"ok": True, "subject": "a.example.org", "sentence": "has 192.0.2.1"},
-        {"ok": ok, "subject": "127.0.0.1:443", "sentence": "says so"},
-    ]
+    assert json.loads(json_out)["live"][2] == {
+        "ok": code == 0,
+        "group": "listeners",
+        "kind": kind.strip().lower(),
+        "subject": "127.0.0.1:443",
+        "sentence": "says so",
+    }
+
+
+def test_check_asks_for_what_it_is_told(
+    run: Run, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Options reach the doctor, and mean nothing without --live."""
+    seen: list[doctor.Asked] = []
+
+    def pretend(_settings: object, asked: doctor.Asked, *_: object) -> Iterator[doctor.Group]:
+        seen.append(asked)
+        yield from ()
+
+    monkeypatch.setattr(doctor, "groups", pretend)
+    options = ["--write", "--instance", "a", "--instance", "b:1", "--config", config]
+
+    assert run("check", "--live", *options)[0] == 0
+    assert seen == [doctor.Asked(configuration=config, write=True, instances=("a", "b:1"))]
+    assert run("check", *options) == (
+        2,
+        "",
+        "--write is for --live: write `exoproxy check --live --write`\n",
+    )
+    assert run("check", "--instance", "a", "--config", config)[0] == 2
 
 
 def test_explains(run: Run, config: Path) -> None:
@@ -329,12 +370,34 @@ def test_explains(run: Run, config: Path) -> None:
         "host      http-192-168-0-5-80.north.example.com lies below north.example.com, which "
         "`exoproxy uap --region North` serves\n"
         "name      http, address 192.168.0.5, port 80\n"
-        "policy    the subnet 192.168.0.0/24 holds that address\n"
-        "decision  goes to http://192.168.0.5:80/\n",
+        "policy    the subnet 192.168.0.0/24 holds that address, which is not this host's own; "
+        "ports 1-65535 hold that port\n"
+        "decision  goes to http://192.168.0.5:80/\n"
+        "request   sent with X-Forwarded-For: 192.0.2.1; X-Forwarded-Host: "
+        "http-192-168-0-5-80.north.example.com; X-Forwarded-Port: 443; X-Forwarded-Proto: https; "
+        "Via: 1.1 exoproxy-06f6784af776\n"
+        "answer    comes back with Set-Cookie: name=value (instead of name=value; "
+        "Domain=example.org); Vary: Origin\n"
+        "log       as route instance: GET http-192-168-0-5-80.north.example.com /\n",
         "",
     )
     assert (refused[0], refused[2]) == (1, "")
     assert "\ndecision  refused, 404 no-instance-name: The port is not" in refused[1]
+
+
+def test_explains_a_request_in_its_circumstances(run: Run, config: Path) -> None:
+    """Method, origin and client are those that were given; --resolve asks the system."""
+    options = ["--method", "PUT", "--origin", "https://a.example", "--client", "8.8.8.8"]
+    name = "http-192-168-0-5-80.north.example.com"
+    code, out, _ = run("explain", name, *options, "--config", config)
+    config.write_text(config.read_text().replace("keystone.example.org", "localhost"))
+    resolved = run("explain", "localhost", "--resolve", "--config", config)
+
+    assert code == 0
+    assert "\nclient    8.8.8.8 is not in trusted_proxies" in out
+    assert "\ncors      https://a.example is not in allowed_origins" in out
+    assert out.endswith(f"\nlog       as route instance: PUT {name} /\n")
+    assert "\naddress   refused, 127.0.0.1, and with it the name: " in resolved[1]
 
 
 def test_explains_in_json(run: Run, config: Path) -> None:
@@ -381,7 +444,7 @@ def test_ends_quietly_when_interrupted(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(live, "findings", interrupt)
+    monkeypatch.setattr(doctor, "groups", interrupt)
 
     assert run("check", "--live", "--config", config)[0] == 1
 

@@ -591,3 +591,44 @@ def test_an_account_is_bound_as_configured(script: Script, tmp_path: Path) -> No
         script.run(When.DUE)
 
     assert "order" not in script.happened
+
+
+@pytest.mark.parametrize("removed", [True, False])
+def test_a_probe_orders_nothing(
+    script: Script, monkeypatch: pytest.MonkeyPatch, removed: bool
+) -> None:
+    """Each name has a value of its own at its challenge; one that stays is told and journaled."""
+    seen: list[Challenge] = []
+    journaled: list[Callable[[tuple[Record, ...]], None]] = []
+
+    class Proof:
+        def tidy(self, records: tuple[Record, ...]) -> None:
+            script.tidied = records
+
+        @contextmanager
+        def published(self, challenges: Sequence[Challenge]) -> Iterator[None]:
+            seen.extend(challenges)
+            journaled[0]((RECORD,))
+            yield
+            if removed:
+                journaled[0](())
+
+    def proof_of(_acme: Acme, _answers: Path, journal: Any, _say: object) -> Proof:
+        journaled.append(journal)
+        return Proof()
+
+    monkeypatch.setattr(module, "proof_of", proof_of)
+    script.remember(records=(replace(RECORD, value="left"),))
+    attempt = Attempt(WANTED, script.acme, script.store, print)
+    if removed:
+        attempt.probe()
+    else:
+        with pytest.raises(IssuanceProblem, match="could not be removed again"):
+            attempt.probe()
+
+    assert [each.record for each in seen] == [f"_acme-challenge.{NAME}"] * 2
+    assert len({each.value for each in seen}) == 2
+    assert script.tidied == (replace(RECORD, value="left"),)
+    assert script.state().records == (() if removed else (RECORD,))
+    assert script.state().history == History()
+    assert script.happened == []

@@ -1,14 +1,15 @@
 """What `explain` says of hosts and URLs: whose they are, each decision, and whether it refuses."""
 
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from exoproxy import explain as explain_module
-from exoproxy.explain import Explanation, Step, explain, read_target
+from exoproxy.explain import Explanation, explain
+from exoproxy.explain.step import Circumstances, Step
 from exoproxy.learned.file import write
 from exoproxy.learned.table import Naming
 from exoproxy.rules.catalogue import Endpoint
@@ -47,12 +48,17 @@ def configuration(tmp_path: Path) -> dict[str, Any]:
     }
 
 
-def told(content: dict[str, Any], target: str) -> Explanation:
-    return explain(Settings.model_validate(content), target)
+def told(content: dict[str, Any], target: str, **circumstances: Any) -> Explanation:
+    return explain(Settings.model_validate(content), target, Circumstances(**circumstances))
 
 
 def last(explanation: Explanation) -> Step:
     return explanation.steps[-1]
+
+
+def of(explanation: Explanation, subject: str) -> list[str]:
+    """Return the sentences of the steps about a subject."""
+    return [step.sentence for step in explanation.steps if step.subject == subject]
 
 
 @pytest.mark.parametrize(
@@ -98,11 +104,26 @@ def test_tells_the_way_to_an_instance(content: dict[str, Any]) -> None:
             "which `exoproxy uap --region North` serves",
         ),
         Step(subject="name", sentence="https, address 192.168.0.5, port 8888"),
-        Step(subject="policy", sentence="the subnet 192.168.0.0/24 holds that address"),
+        Step(
+            subject="policy",
+            sentence="the subnet 192.168.0.0/24 holds that address, which is not this host's own; "
+            "ports 1-65535 hold that port",
+        ),
         Step(
             subject="decision",
             sentence="goes to https://192.168.0.5:8888/lab//x?token=t, certificate not verified",
         ),
+        Step(
+            subject="request",
+            sentence=f"sent with X-Forwarded-For: 192.0.2.1; X-Forwarded-Host: {host}; "
+            "X-Forwarded-Port: 443; X-Forwarded-Proto: https; Via: 1.1 exoproxy-06f6784af776",
+        ),
+        Step(
+            subject="answer",
+            sentence="comes back with Set-Cookie: name=value (instead of name=value; "
+            "Domain=example.org); Vary: Origin",
+        ),
+        Step(subject="log", sentence=f"as route instance: GET {host} /lab//x?token=…"),
     )
 
 
@@ -126,6 +147,18 @@ def test_tells_the_way_to_the_cloud(content: dict[str, Any]) -> None:
             subject="decision",
             sentence="goes to https://keystone.example.org:5000/v3/users, certificate verified",
         ),
+        Step(
+            subject="request",
+            sentence="sent with Host: keystone.example.org:5000 (instead of my.example.org); "
+            "Via: 1.1 exoproxy-48a2a38981a1; without Cookie, Referer, exo-proxy-orig-host, "
+            "exo-proxy-orig-port",
+        ),
+        Step(
+            subject="answer",
+            sentence="comes back with Vary: Origin; without Access-Control-Allow-Origin; JSON and "
+            "text that come plain are compressed",
+        ),
+        Step(subject="log", sentence="as route proxy: GET my.example.org /proxy/v3//users"),
     )
 
 
@@ -276,10 +309,11 @@ def test_never_reaches_this_machine(
 def test_tells_of_pages_of_our_own(content: dict[str, Any]) -> None:
     """A page is answered here, whatever serves it; a login is no GET."""
     content["main"]["self_test"] = True
-    page = last(told(content, "https://my.example.org/.exoproxy/self-test"))
+    page = told(content, "https://my.example.org/.exoproxy/self-test")
     login = last(told(content, "https://my.example.org/oidc-redirector"))
 
-    assert page.sentence == "answered here, by a page of our own"
+    assert of(page, "decision") == ["answered here, by a page of our own"]
+    assert of(page, "request") == []
     assert login.sentence.startswith("401 login-refused: ")
 
 
@@ -309,23 +343,140 @@ def test_tells_that_nobody_serves_it(content: dict[str, Any], part: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("target", "expected"),
+    ("target", "origin", "preflight", "cors"),
     [
-        ("a", ("https", "a", "", "/")),
-        ("a:1", ("https", "a", "1", "/")),
-        ("HTTP://A:1/b?c#d", ("http", "A", "1", "/b?c")),
-        ("http://a?c", ("http", "a", "", "/?c")),
-        ("https://u:p@a/b@c", ("https", "a", "", "/b@c")),
-        (" https://a/\u00fc b ", ("https", "a", "", "/%C3%BC%20b")),
-        ("a/%2F%zz", ("https", "a", "", "/%2F%zz")),
-        ("::1", ("https", "[::1]", "", "/")),
-        ("[::1]:80/x", ("https", "[::1]", "80", "/x")),
-        ("[::1", ("https", "[", ":1", "/")),
-        ("192.0.2.1", ("https", "192.0.2.1", "", "/")),
+        (
+            "http-192-168-0-5-80.north.example.com",
+            "https://my.example.org",
+            "OPTIONS is answered 204 here: GET, POST, OPTIONS, HEAD, and the fields asked for",
+            "a page of https://my.example.org may read the answer, and send its user's credentials",
+        ),
+        (
+            "http-192-168-0-5-80.north.example.com",
+            "https://evil.example",
+            "OPTIONS goes to the upstream, which answers for itself",
+            "https://evil.example is not in allowed_origins: its pages can't read the answer, "
+            "unless the application there permits it",
+        ),
+        (
+            "my.example.org",
+            'https://evil.example"\\',
+            None,
+            "https://evil.example\\x22\\x5c is not in allowed_origins: its pages can't read the "
+            "answer",
+        ),
+        (
+            "keystone.example.org:5000",
+            "https://friend.example",
+            "OPTIONS is answered 204 here: GET, POST, PUT, PATCH, DELETE, OPTIONS, HEAD, and the "
+            "fields asked for",
+            "a page of https://friend.example may read the answer, and send its user's credentials",
+        ),
     ],
 )
-def test_reads_targets_as_browsers_do(target: str, expected: tuple[str, ...]) -> None:
-    """Scheme, host, port and path; what makes no sense is left for the sites to refuse."""
-    asked = read_target(target)
+def test_tells_what_a_page_of_another_site_gets(
+    content: dict[str, Any], target: str, origin: str, preflight: str | None, cors: str
+) -> None:
+    """The browser's question before, and whether the page may read the answer."""
+    content["main"]["allowed_origins"] = ["https://friend.example"]
+    explanation = told(content, target, origin=origin)
 
-    assert (asked.scheme, asked.host, asked.port, asked.path) == expected
+    assert of(explanation, "preflight") == ([preflight] if preflight else [])
+    assert of(explanation, "cors") == [cors]
+
+
+def test_refuses_other_origins_at_the_proxy(content: dict[str, Any]) -> None:
+    """As the service does."""
+    explanation = told(content, "keystone.example.org:5000", origin="https://evil.example")
+
+    assert last(explanation).sentence.startswith("403 origin-not-allowed: ")
+
+
+@pytest.mark.parametrize(
+    ("client", "expected", "forwarded"),
+    [
+        ("10.0.0.1", "10.0.0.1 is in trusted_proxies (10.0.0.0/8): its X-Forwarded-* ", "10.0.0.1"),
+        ("8.8.8.8", "8.8.8.8 is not in trusted_proxies: its X-Forwarded-* are ", "8.8.8.8"),
+    ],
+)
+def test_tells_who_is_believed(
+    content: dict[str, Any], client: str, expected: str, forwarded: str
+) -> None:
+    """A client's address decides what of its fields is believed, and is handed on."""
+    content["trusted_proxies"] = ["10.0.0.0/8"]
+    target = "http-192-168-0-5-80.north.example.com"
+    explanation = told(content, target, client=ip_address(client))
+
+    assert of(explanation, "client")[0].startswith(expected)
+    assert f"X-Forwarded-For: {forwarded};" in of(explanation, "request")[0]
+
+
+def test_a_method_is_the_requests(content: dict[str, Any]) -> None:
+    """What is refused for one method is not for another."""
+    target = "https://my.example.org/config.js"
+
+    assert told(content, "my.example.org", method="POST").served is False
+    assert of(told(content, f"{target}x", method="GET"), "log")[0].startswith(
+        "as route static: GET"
+    )
+
+
+def test_judges_each_address_that_a_name_has(content: dict[str, Any]) -> None:
+    """One that is refused refuses the name, and nothing follows."""
+    asked: list[str] = []
+
+    def resolve(host: str) -> list[IPv4Address | IPv6Address]:
+        asked.append(host)
+        return [ip_address(each) for each in ("8.8.8.8", "fd00::7", "10.0.0.1")]
+
+    explanation = told(content, "nova.cloud.example.org", resolve=resolve)
+    first, second, third = [step for step in explanation.steps if step.subject == "address"]
+
+    assert asked == ["nova.cloud.example.org"]
+    assert (first.sentence, first.ok) == ("8.8.8.8 is public", True)
+    assert second.sentence == "fd00::7 is in main.proxy.networks: fd00::/64"
+    assert third.sentence.startswith("10.0.0.1, and with it the name: The address lies in 10.")
+    assert (last(explanation), explanation.served) == (third, False)
+
+
+def test_looks_nothing_up_unasked(content: dict[str, Any]) -> None:
+    """Neither without leave, nor for an address or a name that is refused."""
+
+    def resolve(_: str) -> list[IPv4Address | IPv6Address]:
+        raise AssertionError
+
+    assert told(content, "[fd00::5]:8774", resolve=resolve).served
+    assert not told(content, "evil.example", resolve=resolve).served
+    assert told(content, "http-192-168-0-5-80.north.example.com", resolve=resolve).served
+
+
+def test_tells_that_a_name_is_not_found(content: dict[str, Any]) -> None:
+    """With the resolver's own word."""
+
+    def resolve(_: str) -> list[IPv4Address | IPv6Address]:
+        raise OSError(2, "Name or service not known")
+
+    explanation = told(content, "nova.cloud.example.org", resolve=resolve)
+
+    assert last(explanation).sentence == "none was found (Name or service not known)"
+    assert not explanation.served
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "https://my.example.org/" + "x" * 100_000,
+        "https://my.example.org/?" + "\x1b[2J" * 100,
+        "https://192-168-0-5-80.north.example.com/\u202e\r\n\x00",
+        "https://\ud800.north.example.com/",
+        "https://\u00fc.north.example.com/",
+        "a" * 100_000,
+        "[" * 1000,
+    ],
+    ids=lambda target: target[:30].encode("ascii", "backslashreplace").decode(),
+)
+def test_hostile_targets_stay_clean_lines(content: dict[str, Any], target: str) -> None:
+    """Each sentence is one bounded line of printable characters, whatever was asked."""
+    for step in told(content, target).steps:
+        assert step.sentence.isprintable()
+        assert len(step.sentence) < 3000
