@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 
+from exoproxy.certs.probe import Listener
 from exoproxy.certs.problem import IssuanceProblem
 from exoproxy.certs.wanted import Wanted
 from exoproxy.live.network import Answer, Authority, IPAddress, Question, ServiceUser, Status
@@ -41,6 +42,7 @@ class Pretended:
     held: Sequence[Holder] = ()
     answers: list[Answer | Exception] = field(default_factory=list)
     refusals: Mapping[int, OSError] = field(default_factory=dict)
+    fingerprint: str | OSError = ""
     offer: Authority | str = AUTHORITY
     places: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     closed_zones: frozenset[str] = frozenset()
@@ -94,6 +96,12 @@ class Pretended:
         self.asked.append((str(address), port))
         if error := self.refusals.get(port):
             raise error
+
+    def served(self, listener: Listener, name: str) -> str:
+        self.asked.append((str(listener), listener.header, name))
+        if isinstance(self.fingerprint, OSError):
+            raise self.fingerprint
+        return self.fingerprint
 
     def authority(self, directory: str, ca_file: Path | None) -> Authority:
         self.asked.append((directory, ca_file))

@@ -11,6 +11,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from exoproxy.errors import ProxyError, UpstreamTls
 from exoproxy.live.finding import Finding, failed, note, ok
 from exoproxy.live.network import IPAddress, Network, Question
+from exoproxy.live.units import are_for_one
 from exoproxy.net.tls import open_context
 from exoproxy.rules.instance_name import Instance, host_of
 from exoproxy.rules.redaction import escape
@@ -36,7 +37,7 @@ def findings(settings: Settings, instances: Sequence[str], network: Network) -> 
     for name, region in settings.uap.regions.items():
         key = f"{dotted(('uap', 'regions', name))}.subnets"
         for index, subnet in enumerate(region.subnets):
-            yield _of_route(f"{key}[{index}]", subnet, network)
+            yield _of_route(f"{key}[{index}]", subnet, are_for_one(settings), network)
         if not instances:
             example = Instance(scheme="http", address=_first(region.subnets[0]), port=80)
             yield note(
@@ -48,14 +49,18 @@ def findings(settings: Settings, instances: Sequence[str], network: Network) -> 
         yield _of_instance(settings.uap, instance, network)
 
 
-def _of_route(subject: str, subnet: IPv4Network | IPv6Network, network: Network) -> Finding:
+def _of_route(
+    subject: str, subnet: IPv4Network | IPv6Network, ours: bool, network: Network
+) -> Finding:
     try:
         source = network.route(_first(subnet))
     except OSError as error:
-        return failed(
+        # With several modes in the file, the region may be another host's.
+        tell, condition = (failed, "") if ours else (note, "if this host shall serve the region, ")
+        return tell(
             subject,
-            f"{subnet} has no route from this host ({error.strerror or error}): give it a port in "
-            "that network, or a route to it; `ip route` shows those there are",
+            f"{subnet} has no route from this host ({error.strerror or error}): {condition}give it "
+            "a port in that network, or a route to it; `ip route` shows those there are",
         )
     if source in subnet:
         return ok(subject, f"{subnet} is this host's own network, where it has {source}")

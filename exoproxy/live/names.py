@@ -7,11 +7,13 @@ with how to be sure, unless something else says that it is wrong.
 
 import secrets
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from exoproxy.certs.problem import IssuanceProblem
 from exoproxy.live.finding import Finding, Kind, failed, note, ok
 from exoproxy.live.network import IPAddress, Network
+from exoproxy.live.units import are_for_one
 from exoproxy.rules.address_space import Reach, range_of
 from exoproxy.settings.location import dotted
 from exoproxy.settings.model import Settings
@@ -21,6 +23,24 @@ from exoproxy.settings.sites import Main, Region
 _LABELS: Final = 2
 _SHOWN: Final = 4
 _UNUSABLE: Final = ("loopback", "documentation", "link-local")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Situation:
+    """What a name's addresses are judged by.
+
+    `here` are the addresses that are this host's, `chosen` those that the mode listens on by name.
+    `ours`: the mode is this host's, and not another's of the same file. `balanced`: load balancers
+    stand in front. `has_six`: this host has a public IPv6 address. `key` is where addresses are
+    listed that this host can't see, "" for nowhere.
+    """
+
+    here: Collection[IPAddress]
+    chosen: Collection[IPAddress]
+    ours: bool
+    balanced: bool
+    has_six: bool
+    key: str
 
 
 def findings(settings: Settings, network: Network) -> Iterator[Finding]:
@@ -53,7 +73,17 @@ def _of_name(
         return
     # Who listens on an address by its name wants it to be reached there, wherever that is.
     chosen = {listener.address for listener in site.listen if not listener.address.is_unspecified}
-    yield _judged(subject, addresses, here, chosen, key, network, bool(settings.trusted_proxies))
+    situation = _Situation(
+        here=here,
+        chosen=chosen,
+        ours=are_for_one(settings) or any(each in here for each in addresses),
+        balanced=bool(settings.trusted_proxies),
+        has_six=any(each.version == 6 and _is_public(each) for each in here),
+        key=key,
+    )
+    yield _judged(subject, addresses, situation)
+    if situation.balanced:
+        return
     families = {listener.address.version for listener in site.listen}
     for version in sorted({address.version for address in addresses} - families):
         record, wildcard = ("A", "0.0.0.0:443") if version == 4 else ("AAAA", "[::]:443")
@@ -64,31 +94,26 @@ def _of_name(
         )
 
 
-def _judged(
-    subject: str,
-    addresses: list[IPAddress],
-    here: Collection[IPAddress],
-    chosen: Collection[IPAddress],
-    key: str,
-    network: Network,
-    balanced: bool,
-) -> Finding:
-    for address in addresses:
+def _judged(subject: str, addresses: list[IPAddress], situation: _Situation) -> Finding:
+    here, balanced = situation.here, situation.balanced
+    special = [each for each in addresses if each not in situation.chosen and not _is_public(each)]
+    for address in special:
         range_ = range_of(address)
-        if address in chosen or range_.reach is Reach.ANYWHERE:
-            continue
-        if address not in here or any(word in range_.purpose for word in _UNUSABLE):
+        unusable = any(word in range_.purpose for word in _UNUSABLE)
+        if unusable or (address not in here and situation.ours and not balanced):
             return failed(
                 subject,
                 f"has {address} in the DNS, an address in {range_}, by which no user gets here: "
                 "publish this host's public address",
             )
+    private = [each for each in special if each in here]
+    if private and not balanced:
         return note(
             subject,
-            f"points here, to {address} in {range_}: only who is in that network gets here; for "
-            "users elsewhere publish the public address",
+            f"points here, to {private[0]} in {range_of(private[0])}: only who is in that network "
+            "gets here; for users elsewhere publish the public address",
         )
-    elsewhere = [each for each in addresses if each not in here and each not in chosen]
+    elsewhere = [each for each in addresses if each not in here and each not in situation.chosen]
     if not elsewhere:
         return ok(subject, f"points here ({_listed(addresses)})")
     if balanced:
@@ -97,41 +122,42 @@ def _judged(
             f"has {_listed(elsewhere)}, which is not this host's: right if it is that of the load "
             "balancer whose network is in trusted_proxies",
         )
-    if wrong := _wrong_family(subject, addresses, elsewhere, network):
+    if situation.ours and (wrong := _wrong_family(subject, addresses, elsewhere, situation)):
         return wrong
+    other = "" if situation.ours else "another host serves it, or "
+    key = situation.key
     listed = f", and list it in {key}, so that the UAP never dials itself" if key else ""
     return note(
         subject,
-        f"has {_listed(elsewhere)}, which no interface of this host has: right if that is its "
-        f"floating IP (compare with `openstack server list`{listed}); to be sure, open "
+        f"has {_listed(elsewhere)}, which no interface of this host has: right if {other}that is "
+        f"this one's floating IP (compare with `openstack server list`{listed}); to be sure, open "
         f"https://{subject}/ from another machine and look for the request in "
         "`journalctl -u 'exoproxy-*'`",
     )
 
 
 def _wrong_family(
-    subject: str, addresses: list[IPAddress], elsewhere: list[IPAddress], network: Network
+    subject: str, addresses: list[IPAddress], elsewhere: list[IPAddress], situation: _Situation
 ) -> Finding | None:
     """Find an IPv6 address that is not here: unlike IPv4's, it is hardly ever translated."""
     six = [each for each in elsewhere if each.version == 6]
-    if not six:
-        return None
-    if not any(
-        each.version == 6 and range_of(each).reach is Reach.ANYWHERE
-        for each in network.own_addresses().addresses
-    ):
+    if six and not situation.has_six:
         return failed(
             subject,
             f"has the AAAA record {_listed(six)}, and this host has no public IPv6: whoever has "
             "IPv6 gets no answer; remove the record, or give this host that address",
         )
-    if len(six) == len(elsewhere) < len(addresses):
+    if six and len(six) == len(elsewhere) < len(addresses):
         return failed(
             subject,
             f"leads here by IPv4 and elsewhere by IPv6 ({_listed(six)}): it works for some users "
             "only; correct the AAAA record",
         )
     return None
+
+
+def _is_public(address: IPAddress) -> bool:
+    return range_of(address).reach is Reach.ANYWHERE
 
 
 def _of_wildcard(settings: Settings, region: Region, network: Network) -> Finding:

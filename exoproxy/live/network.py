@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Protocol
 
+from exoproxy.certs.probe import Listener
 from exoproxy.certs.wanted import Wanted
 from exoproxy.net.interfaces import OwnAddresses
 from exoproxy.net.port_holder import Holder
@@ -128,6 +129,9 @@ class Network(Protocol):
         """Connect and close; raises OSError."""
 
     # Certificates.
+
+    def served(self, listener: Listener, name: str) -> str:
+        """Return the SHA-256 of the certificate that our own listener gives; raises OSError."""
 
     def authority(self, directory: str, ca_file: Path | None) -> Authority:
         """Read an ACME directory; raises `IssuanceProblem`."""

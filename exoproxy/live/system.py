@@ -4,6 +4,7 @@ Certificates' modules are imported where they are needed: they are heavy, and on
 certificates by ACME need them.
 """
 
+import asyncio
 import os
 import pwd
 import shutil
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 import exoproxy
+from exoproxy.certs.probe import Listener, fingerprint_at
 from exoproxy.certs.wanted import Wanted, store_of
 from exoproxy.live import conversation
 from exoproxy.live.network import Answer, Authority, IPAddress, Question, ServiceUser, Status
@@ -89,6 +91,10 @@ class System:
     def connect(self, address: IPAddress, port: int) -> None:
         """Connect, within five seconds."""
         socket.create_connection((str(address), port), timeout=conversation.SECONDS).close()
+
+    def served(self, listener: Listener, name: str) -> str:
+        """Ask as the service asks itself after a renewal."""
+        return asyncio.run(fingerprint_at(listener, name))
 
     def authority(self, directory: str, ca_file: Path | None) -> Authority:
         """Read the directory as an order will."""

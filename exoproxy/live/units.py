@@ -22,6 +22,41 @@ def names(settings: Settings, kind: str) -> list[str]:
     return main + [f"exoproxy-uap@{region}.{kind}" for region in regions]
 
 
+def of_this_host(settings: Settings, network: Network) -> Settings:
+    """Return the part of the configuration that systemd runs, or starts, on this host.
+
+    One file may be for several hosts. Where none of its units is enabled yet, it is the whole.
+    """
+    meant = {unit for unit in names(settings, "service") if _is_meant(unit, network)}
+    if not meant:
+        return settings
+    uap = settings.uap
+    regions = {
+        name: region
+        for name, region in (uap.regions.items() if uap else ())
+        if f"exoproxy-uap@{name}.service" in meant
+    }
+    return settings.model_copy(
+        update={
+            "main": settings.main if "exoproxy-main.service" in meant else None,
+            "uap": uap.model_copy(update={"regions": regions}) if uap and regions else None,
+        }
+    )
+
+
+def are_for_one(settings: Settings) -> bool:
+    """Tell whether there is but one mode, which then must be this host's."""
+    return len(names(settings, "service")) == 1
+
+
+def _is_meant(unit: str, network: Network) -> bool:
+    for each in (unit, unit.replace(".service", ".socket")):
+        shown = network.unit(each) or {}
+        if shown.get("UnitFileState") in _ENABLED or shown.get("ActiveState") == "active":
+            return True
+    return False
+
+
 def findings(settings: Settings, network: Network) -> Iterator[Finding]:
     """Yield a finding for the service of each mode in the file; it is for several hosts."""
     for unit in names(settings, "service"):

@@ -161,6 +161,7 @@ def test_a_deployment_at_work(
     assert found[f"*.{UAP_NAME}"] == ("ok", f"leads where {UAP_NAME} does")
     assert found[f"127.0.0.1:{host.main}"][1].startswith("is exoproxy's already (process ")
     assert found[f"127.0.0.1:{host.uap}"] == ("ok", "is free")
+    assert f"\nserved\n  ok      {MAIN_NAME} is served with the stored certificate\n\n" in text
     assert found["acme.directory"][0] == "ok"
     assert found[CHALLENGE] == ("ok", "was written, seen at the zone's name servers, and removed")
     assert found[f"localhost:{keystone}"][1] == "is a Keystone (v3.14), TLSv1.3 from 127.0.0.1"

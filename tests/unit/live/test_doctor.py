@@ -34,8 +34,9 @@ def test_tries_everything_in_order() -> None:
                 *("127.0.0.1:9180", "127.0.0.1:9181"),
             ],
         ),
+        ("served", []),
         (
-            "certificates",
+            "issuance",
             [
                 "acme.directory",
                 *("_acme-challenge.my.example.org", "my.example.org"),
@@ -64,3 +65,13 @@ def test_hands_on_what_was_asked_for() -> None:
 
     assert said == ["Writing", "Writing"]
     assert ("192.168.0.5", 22) in network.asked
+
+
+def test_leaves_out_what_is_other_hosts() -> None:
+    """And says so."""
+    network = Pretended(units={"exoproxy-main.service": {"UnitFileState": "enabled"}})
+    (title, first), (_, names), *_ = groups(SETTINGS, Asked(configuration=CONFIG), network, print)
+    [finding] = first
+
+    assert (title, finding.subject, finding.kind) == ("host", "exoproxy-uap@X.service", "note")
+    assert [each.subject for each in names] == ["my.example.org"]

@@ -10,6 +10,7 @@ from exoproxy.live.finding import Finding
 from exoproxy.live.instances import findings
 from exoproxy.live.network import Answer, Question
 from exoproxy.settings.model import Settings
+from exoproxy.settings.sites import Main
 from pretended_network import Pretended
 
 REGION = "proxy.example.org"
@@ -164,3 +165,14 @@ def test_a_host_without_regions_has_no_instances() -> None:
     [finding] = findings(main, ["192.168.0.5"], Pretended())
 
     assert finding.kind == "failed"
+
+
+def test_a_region_may_be_another_hosts() -> None:
+    """With several modes in the file, a missing route need not be a fault."""
+    both = settings().model_copy(
+        update={"main": Main.model_validate({"hostname": "my.example.org", "proxy": None})}
+    )
+    route, _ = findings(both, [], Pretended())
+
+    assert route.kind == "note"
+    assert "if this host shall serve the region, give it a port" in route.sentence

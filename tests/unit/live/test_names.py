@@ -33,7 +33,7 @@ def of_main(addresses: Any, *own: str, **settings: Any) -> list[Finding]:
             [ELSEWHERE],
             ["10.0.0.5"],
             "note",
-            f"has {ELSEWHERE}, which no interface of this host has: right if that is its floating",
+            f"has {ELSEWHERE}, which no interface of this host has: right if that is this one's",
         ),
         # A floating IP for IPv4 beside an IPv6 address of one's own is what OpenStack gives.
         ([ELSEWHERE, HERE_6], ["10.0.0.5", HERE_6], "note", f"has {ELSEWHERE}, which no interface"),
@@ -58,6 +58,7 @@ def of_main(addresses: Any, *own: str, **settings: Any) -> list[Finding]:
         (["203.0.113.7"], [HERE], "failed", "has 203.0.113.7 in the DNS, an address in 203.0.113"),
         (["10.0.0.9"], ["10.0.0.5"], "failed", "has 10.0.0.9 in the DNS, an address in 10.0.0.0/8"),
         (["10.0.0.5"], ["10.0.0.5"], "note", "points here, to 10.0.0.5 in 10.0.0.0/8 (private"),
+        (["10.0.0.5", "127.0.0.1"], ["10.0.0.5"], "failed", "has 127.0.0.1 in the DNS, an addr"),
     ],
 )
 def test_judges_where_a_name_leads(
@@ -77,12 +78,16 @@ def test_takes_the_address_that_was_chosen() -> None:
     assert (finding.kind, finding.sentence) == ("ok", "points here (10.0.0.9)")
 
 
-def test_a_balancer_has_the_address() -> None:
-    """Behind one, no address is this host's own."""
-    [finding] = of_main([ELSEWHERE, ELSEWHERE_6], "10.0.0.5", trusted_proxies=["10.0.0.0/24"])
+@pytest.mark.parametrize("addresses", [[ELSEWHERE, ELSEWHERE_6], ["10.0.9.9"]])
+def test_a_balancer_has_the_address(addresses: list[str]) -> None:
+    """Behind one, no address is this host's own, and it may be a private one; never loopback."""
+    trusted = ["10.0.0.0/24"]
+    [finding] = of_main(addresses, "10.0.0.5", trusted_proxies=trusted)
+    [loopback] = of_main(["127.0.1.1"], "10.0.0.5", trusted_proxies=trusted)
 
     assert finding.kind == "note"
     assert "load balancer" in finding.sentence
+    assert loopback.kind == "failed"
 
 
 def test_tells_of_a_family_that_nobody_listens_on() -> None:
@@ -138,3 +143,16 @@ def test_many_addresses_stay_a_line() -> None:
     [finding] = of_main([f"9.9.9.{number}" for number in range(100)], HERE)
 
     assert "9.9.9.0, 9.9.9.1, 9.9.9.10, 9.9.9.11 and 96 more" in finding.sentence
+
+
+@pytest.mark.parametrize("addresses", [["10.0.0.9"], [ELSEWHERE, ELSEWHERE_6]])
+def test_another_host_may_serve_a_mode(addresses: list[str]) -> None:
+    """With several modes in the file, what leads elsewhere may be right; documentation never is."""
+    main = {"hostname": NAME, "proxy": None}
+    region = {"hostname": REGION, "subnets": ["192.168.0.0/24"]}
+    content = {"main": main, "uap": {"allowed_origins": [], "regions": {"X": region}}}
+    network = Pretended(names={NAME: [HERE], REGION: addresses}, own=[HERE])
+    first, second, _ = findings(Settings.model_validate(content), network)
+
+    assert (first.kind, second.kind) == ("ok", "note")
+    assert "right if another host serves it, or that is this one's floating IP" in second.sentence

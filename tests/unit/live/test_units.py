@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from exoproxy.live.finding import Finding
-from exoproxy.live.units import findings, names
+from exoproxy.live.units import findings, names, of_this_host
 from exoproxy.settings.model import Settings
 from pretended_network import Pretended
 
@@ -112,3 +112,25 @@ def test_names_the_units_of_each_mode() -> None:
     )
 
     assert names(settings, "socket") == ["exoproxy-main.socket", "exoproxy-uap@X.socket"]
+
+
+@pytest.mark.parametrize(
+    ("enabled", "expected"),
+    [
+        ([], ["exoproxy-main.service", "exoproxy-uap@X.service", "exoproxy-uap@Y.service"]),
+        (["exoproxy-main.service"], ["exoproxy-main.service"]),
+        (["exoproxy-uap@Y.socket"], ["exoproxy-uap@Y.service"]),
+    ],
+)
+def test_knows_which_modes_are_this_hosts(enabled: list[str], expected: list[str]) -> None:
+    """By what is enabled; before that any may be."""
+    regions = {
+        name: {"hostname": f"{name}.example.net".lower(), "subnets": ["192.168.0.0/24"]}
+        for name in ("X", "Y")
+    }
+    uap = {"allowed_origins": [], "regions": regions}
+    main = {"hostname": "m.example.org", "proxy": None}
+    settings = Settings.model_validate({"main": main, "uap": uap})
+    network = Pretended(units={unit: {"UnitFileState": "enabled"} for unit in enabled})
+
+    assert names(of_this_host(settings, network), "service") == expected
