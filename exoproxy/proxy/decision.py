@@ -96,8 +96,9 @@ class Forward:
     """
 
     upstream: Upstream
-    target: bytes
-    fields: list[Field]
+    # These hold what the client trusts the upstream with, and a repr ends up in logs.
+    target: bytes = field(repr=False)
+    fields: list[Field] = field(repr=False)
     edit_response: EditResponse
     route: str = "upstream"
     compress: bool = False

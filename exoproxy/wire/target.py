@@ -5,7 +5,7 @@ decoded parts. What is not here: whether a host is served, and what a path means
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 from typing import Final
@@ -43,9 +43,10 @@ class Target:
     freezing would triple the cost.
     """
 
-    origin: bytes
+    # A query may hold a token, and a repr ends up in logs.
+    origin: bytes = field(repr=False)
     path: bytes
-    query: bytes | None
+    query: bytes | None = field(repr=False)
     scheme: bytes | None = None
     authority: Authority | None = None
 
