@@ -210,6 +210,8 @@ class Exchange:
     def answer(self, head: ResponseHead, framing: Framing, content: bytes, done: bool) -> None:
         """Pass the head on with the first content; its framing is written anew."""
         forward, fields = self._forward, self._forward.edit_response(head)
+        if forward.told_id:
+            self._record.answered_by_own(head)
         if done and framing.kind is not Kind.NONE:
             framing = Framing(Kind.LENGTH, len(content))
         if forward.observer is not None and framing.kind is not Kind.NONE:

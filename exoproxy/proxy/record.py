@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from exoproxy.errors import ProxyError
+from exoproxy.errors import ProxyError, Side
 from exoproxy.net.dial import Upstream
 from exoproxy.net.listen import Peer
-from exoproxy.wire.head import RequestHead
+from exoproxy.wire.head import RequestHead, ResponseHead
 
 
 @dataclass(slots=True, eq=False)
@@ -39,3 +39,10 @@ class Record:
     def failed(self, error: ProxyError) -> None:
         """Say what went wrong, and whose doing it is."""
         self.code, self.detail, self.side = error.code, error.sentence, error.side.value
+
+    def answered_by_own(self, head: ResponseHead) -> None:
+        """Say of an answer of a page of ours what went wrong there, if its head tells."""
+        code = head.fields.get(b"x-exoproxy-error")
+        if code is not None:
+            side = Side.CLIENT if head.status < 500 else Side.OWN
+            self.code, self.side = code.decode("ascii"), side.value

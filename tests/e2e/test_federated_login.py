@@ -155,5 +155,10 @@ async def test_token_is_in_no_log_and_on_no_disk(
     # One line a request, with where it went.
     assert len(site.served()) == count
     assert site.served()[0]["upstream"] == "unix:pages"
+    # A page's refusal is told as one of the engine's.
+    assert [(line["status"], line["code"], line["side"]) for line in site.served()[:2]] == [
+        (302, "", ""),
+        (401, "login-refused", "client"),
+    ]
     assert modes == [0o700]
     assert os.listdir(run) == []
