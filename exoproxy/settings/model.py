@@ -25,7 +25,12 @@ class Log(Part):
     """console for people, json for machines; auto is console on a terminal and json else."""
 
     access: Switch = True
-    """One line per request. Paths are in it, but no query, cookie or token."""
+    """One line per request, two per tunnel, on standard output. Paths and the names in queries are
+    in it, but no value of a query, no cookie and no token."""
+
+    access_format: Literal["auto", "combined"] = "auto"
+    """auto follows `format`; combined is nginx's form, for programs that read its logs, such as
+    fail2ban and GoAccess. It says neither the host, the upstream nor why a request was refused."""
 
 
 class Settings(Part):

@@ -268,7 +268,7 @@ async def test_tunnel_has_two_lines_in_the_log(uap: Way) -> None:
 
     assert await uap.site.logged(2) == [(101, ""), (101, "")]
     opened, closed = uap.site.served()
-    assert (opened["tunnel"], closed["tunnel"]) == (False, True)
+    assert (opened["event"], closed["event"]) == ("tunnel-open", "tunnel-close")
     assert (closed["received"], closed["sent"]) == (3, 5)
 
 

@@ -129,7 +129,7 @@ DEFAULTS: dict[str, Any] = {
     },
     "trusted_proxies": [],
     "proxy_protocol": False,
-    "log": {"format": "auto", "access": True},
+    "log": {"format": "auto", "access": True, "access_format": "auto"},
 }
 
 

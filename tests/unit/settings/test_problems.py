@@ -87,7 +87,10 @@ def test_returns_the_settings_when_nothing_is_wrong() -> None:
             "main.certificate.key_file: is missing; write e.g. "
             "`key_file: /etc/ssl/exoproxy/privkey.pem`",
         ),
-        ({"log": ["json"]}, "log: a list stands where keys are needed: format, access …"),
+        (
+            {"log": ["json"]},
+            "log: a list stands where keys are needed: format, access, access_format …",
+        ),
         (
             {"uap": {"allowed_origins": [], "regions": {"X": EMPTY}}},
             "uap.regions.X: nothing stands where keys are needed: hostname, listen, "
