@@ -50,7 +50,8 @@ def shown(request: RequestHead | None) -> Shown:
     return Shown(
         request.method.decode("ascii"),
         request.authority.host,
-        target(request.target.origin),
+        # An authority, CONNECT's, is not judged by the grammar, and may hold a password.
+        target(request.target.origin) if request.target.path else "-",
         _agent((request.fields.get(b"user-agent") or b"")[: _MAX_VALUE + 1]),
     )
 

@@ -104,6 +104,13 @@ def test_canary_in_a_field_is_never_shown(name: str) -> None:
     assert CANARY.decode() not in repr(asked)
 
 
+def test_an_authority_is_not_shown() -> None:
+    """CONNECT is refused, and its target may be `user:password@host:port`."""
+    asked = request("CONNECT " + CANARY.decode() + "@a:443", "Host: a")
+
+    assert shown(asked).target == "-"
+
+
 def test_the_list_has_four_entries() -> None:
     """Whoever adds one has to think of what it may hold."""
     assert NO_REQUEST._fields == ("method", "host", "target", "agent")
