@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote_to_bytes
 
+_CANARY = re.compile(rb"k4n4r13z[0-9]{4}q")
 # Long runs of Base64's characters, of both alphabets.
 _BASE64 = re.compile(rb"[0-9A-Za-z+/_-]{8,}")
 
@@ -28,10 +29,8 @@ class Canaries:
 
     def found_in(self, text: bytes) -> list[str]:
         """Return the places whose canaries are in a text in any form."""
-        forms = list(_forms(text))
-        return [
-            place for canary, place in self._places.items() if any(canary in form for form in forms)
-        ]
+        found = {canary for form in _forms(text) for canary in _CANARY.findall(form)}
+        return [place for canary, place in self._places.items() if canary in found]
 
 
 def _forms(text: bytes) -> Iterator[bytes]:

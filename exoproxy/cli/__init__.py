@@ -34,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Command = options.command
     try:
         code = command(options)
-        sys.stdout.flush()
+        # None where it was closed before the start.
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except Wrong as wrong:
         print("\n".join(wrong.lines), file=sys.stderr)
         return WRONG
