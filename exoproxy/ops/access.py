@@ -40,16 +40,20 @@ class AccessLog:
         trusted: Collection[IPv4Network | IPv6Network] = (),
         sink: Sink | None = None,
     ) -> None:
-        self._on = log.access
-        self._trusted = trusted
         self._sink = sink or Sink(
             descriptor_of(sys.stdout), name="The access log's standard output", tell=logger.warning
         )
-        self._form = _form(log, self._sink)
+        self.adopt(log, trusted=trusted)
         self._lines: list[str] = []
         self._loop = asyncio.get_running_loop()
         # Wall-clock time is the loop's clock plus this.
         self._epoch = 0.0
+
+    def adopt(self, log: Log, *, trusted: Collection[IPv4Network | IPv6Network] = ()) -> None:
+        """Write the next lines as these settings say; none that waits is lost."""
+        self._on = log.access
+        self._form = _form(log, self._sink)
+        self._trusted = trusted
 
     @property
     def lost(self) -> int:

@@ -116,7 +116,7 @@ class _ToSink(logging.Handler):
 
     def __init__(self, sink: Sink) -> None:
         super().__init__()
-        self._sink = sink
+        self.sink = sink
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the line of a record."""
@@ -126,12 +126,12 @@ class _ToSink(logging.Handler):
             # `logging` itself would print all arguments.
             place = f"{record.module}, line {record.lineno}"
             text = self.format(_defect(f"A message of {place} can't be written: report it"))
-        self._sink.write(f"{text}\n".encode(errors="backslashreplace"))
+        self.sink.write(f"{text}\n".encode(errors="backslashreplace"))
 
     def close(self) -> None:
         """Write what is left, as far as a second allows."""
-        self._sink.drain(_GOODBYE)
-        self._sink.close()
+        self.sink.drain(_GOODBYE)
+        self.sink.close()
         super().close()
 
 
@@ -140,14 +140,19 @@ def _defect(sentence: str) -> logging.LogRecord:
 
 
 def configure(log_format: str, sink: Sink | None = None) -> None:
-    """Send the process's log to standard error, or another sink."""
-    sink = sink or Sink(descriptor_of(sys.stderr), name="Standard error", tell=logger.warning)
-    handler = _ToSink(sink)
-    handler.setFormatter(ConsoleLines() if is_console(log_format, sink) else JsonLines())
+    """Send the process's log to standard error, or another sink.
+
+    Called again it changes the form, and what waits in the sink goes on waiting.
+    """
     root = logging.getLogger()
-    for before in root.handlers:
-        if isinstance(before, _ToSink):
-            before.close()
+    descriptor = descriptor_of(sys.stderr) if sink is None else sink.descriptor
+    handler = root.handlers[0] if root.handlers else None
+    if not (isinstance(handler, _ToSink) and handler.sink.descriptor == descriptor):
+        if isinstance(handler, _ToSink):
+            handler.close()
+        handler = _ToSink(sink or Sink(descriptor, name="Standard error", tell=logger.warning))
+    form = ConsoleLines() if is_console(log_format, handler.sink) else JsonLines()
+    handler.setFormatter(form)
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
     # asyncio reports at INFO and WARNING what clients do; only its errors are ours.

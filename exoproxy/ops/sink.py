@@ -47,7 +47,7 @@ class Sink:
     ) -> None:
         self.lost = 0
         self.is_terminal = descriptor is not None and os.isatty(descriptor)
-        self._descriptor = descriptor
+        self.descriptor = descriptor
         # What was opened here for writing.
         self._opened = contextlib.ExitStack()
         self._send: Send = len if descriptor is None else _sender(descriptor, self._opened)
@@ -80,7 +80,7 @@ class Sink:
         end = time.monotonic() + seconds
         while self._waiting and isinstance(self._error, BlockingIOError):
             left = end - time.monotonic()
-            if left <= 0 or not _is_ready(cast(int, self._descriptor), left):
+            if left <= 0 or not _is_ready(cast(int, self.descriptor), left):
                 return
             self._try()
 

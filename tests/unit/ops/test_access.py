@@ -95,6 +95,20 @@ async def test_the_end_loses_nothing(paper: Paper) -> None:
     assert paper.text() == once
 
 
+async def test_a_reload_changes_the_form_and_keeps_the_lines(paper: Paper) -> None:
+    """What was said before stands first, as it was said."""
+    log = AccessLog(Log(), trusted=BALANCERS, sink=paper.sink)
+    asked = request("GET /", "Host: a", "X-Forwarded-For: 203.0.113.9")
+    log.request(record(asked, peer("10.0.0.1", trusted=True)))
+    log.adopt(Log(access_format="combined"))
+    log.request(record(asked, peer("10.0.0.1")))
+    log.close()
+    first, second = paper.text().splitlines()
+
+    assert json.loads(first)["client"] == "203.0.113.9"
+    assert second.startswith("10.0.0.1 - - [")
+
+
 async def test_time_follows_the_host_s_clock(paper: Paper, monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that is set while the process runs shows in the next line."""
     log = AccessLog(Log(format="json"), sink=paper.sink)

@@ -131,6 +131,19 @@ def test_configuring_twice_writes_once(paper: Paper) -> None:
     assert (paper.text(), written.count("\n")) == ("", 1)
 
 
+def test_configuring_again_changes_the_form(paper: Paper) -> None:
+    """The sink, and what waits in it, stays."""
+    configure("json", paper.sink)
+    logging.getLogger("exoproxy").info("one")
+    configure("console", paper.sink)
+    logging.getLogger("exoproxy").info("two")
+    first, second = paper.text().splitlines()
+
+    assert json.loads(first)["message"] == "one"
+    assert second.endswith(" INFO two")
+    assert len(logging.getLogger().handlers) == 1
+
+
 class Header(OSError):
     """As `requests.exceptions.InvalidHeader`, which is an OSError and quotes a header."""
 
