@@ -268,15 +268,19 @@ class Deployment:
         }
         return self._run(["main"], {"main": content, **settings}, port, MAIN_NAME)
 
-    def uap(self, **settings: Any) -> Site:
-        """Start the UAP, which reaches the instances 127.0.0.2 and 127.0.0.3."""
+    def uap(self, *, part: Mapping[str, Any] = MappingProxyType({}), **settings: Any) -> Site:
+        """Start the UAP, which reaches the instances 127.0.0.2 and 127.0.0.3.
+
+        `part` are keys of the region that are not as usual.
+        """
         port = free_port()
         region = {
             **self._part(UAP_NAME, port, UAP_NAME, f"*.{UAP_NAME}"),
             "subnets": [f"{INSTANCE}/31"],
+            **part,
         }
-        part = {"allowed_origins": [f"https://{MAIN_NAME}"], "regions": {REGION: region}}
-        return self._run(["uap", "--region", REGION], {"uap": part, **settings}, port, UAP_NAME)
+        uap = {"allowed_origins": [f"https://{MAIN_NAME}"], "regions": {REGION: region}}
+        return self._run(["uap", "--region", REGION], {"uap": uap, **settings}, port, UAP_NAME)
 
     def _part(self, hostname: str, port: int, *names: str) -> dict[str, Any]:
         certificate: object = "acme"

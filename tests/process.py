@@ -11,7 +11,7 @@ from typing import Any, cast
 from cryptography import x509
 
 from chains import chain_for
-from exoproxy.admin.running import ConfigurationState, Learned, Running
+from exoproxy.admin.running import ConfigurationState, Running
 from exoproxy.certs.keeper import Keeper
 from exoproxy.certs.serving import Served, ServingCertificate
 from exoproxy.main import MainSite
@@ -63,7 +63,6 @@ class Process:
     servers: list[Server] = field(default_factory=lambda: [server()])
     caps: Caps = field(default_factory=lambda: Caps(total=100, per_client=10))
     traffic: Traffic = field(default_factory=lambda: Traffic(lambda: 100.0))
-    learned: Learned | None = None
 
 
 def process(settings: dict[str, Any] | None = None, **changes: Any) -> Process:

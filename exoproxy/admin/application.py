@@ -27,6 +27,7 @@ from exoproxy.admin.connection import MOST_CONNECTIONS, Door
 from exoproxy.admin.disk import OnDisk, look
 from exoproxy.admin.health import RECENT, problems
 from exoproxy.admin.metrics import exposition, process_metrics
+from exoproxy.admin.page import page
 from exoproxy.admin.running import Running
 from exoproxy.admin.status import gather, passed
 from exoproxy.errors import BadHost, Internal, MethodNotAllowed, Misdirected, NotFound, ProxyError
@@ -48,13 +49,6 @@ _FIELDS: Final = {
 }
 
 _GRACE_SECONDS: Final = 0.1
-_PAGE: Final = """\
-<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>exoproxy</title>
-<p><a href="status.json">Status</a>, <a href="metrics">metrics</a>, <a href="readyz">health</a></p>
-"""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Now = Callable[[], datetime]
@@ -148,7 +142,8 @@ class AdminSite:
             return gather(self._running, self._disk, self._hour, self._now())
 
     async def _page(self, request: web.Request) -> web.Response:
-        return web.Response(text=_PAGE, content_type="text/html")
+        content, fields = page(await self.status())
+        return web.Response(body=content, headers=fields)
 
     async def _status(self, request: web.Request) -> web.Response:
         text = json.dumps(await self.status(), allow_nan=False)

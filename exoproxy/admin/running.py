@@ -3,7 +3,7 @@
 Everything is asked for at the moment of a request, so that after a reload the new is shown.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -34,11 +34,6 @@ class ConfigurationState:
     pending: tuple[str, ...] = ()
     reloads: int = 0
     failed_reloads: int = 0
-
-
-# The endpoints that the Cloud CORS Proxy has learned, as the status shows them: `endpoint` and `by`
-# are HOST:PORT, `last_named` and `expires` ISO 8601 in UTC.
-Learned = Callable[[], Sequence[Mapping[str, str]]]
 
 
 class Running(Protocol):
@@ -95,7 +90,3 @@ class Running(Protocol):
     @property
     def site(self) -> MainSite | UapSite:
         """The site of the mode."""
-
-    @property
-    def learned(self) -> Learned | None:
-        """The learned endpoints; None where none are learned."""

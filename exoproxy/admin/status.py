@@ -18,6 +18,7 @@ from exoproxy.admin.disk import OnDisk, part_of
 from exoproxy.admin.health import RECENT, problems
 from exoproxy.admin.running import Running
 from exoproxy.certs.status import covered, issuer_of
+from exoproxy.main import MainSite
 from exoproxy.ops.hour import Figures, Hour, OfRoute, figures, quantile
 from exoproxy.ops.ranking import Row
 from exoproxy.ops.traffic import AGES, ERRORS, Traffic
@@ -74,7 +75,7 @@ def gather(running: Running, disk: OnDisk, hour: Hour, now: datetime) -> dict[st
         "routes": _routes(hour.last(len(minutes), now, until_now)),
         "upstreams": _upstreams(running, now),
         "refusals": _refusals(traffic, now),
-        "learned": None if running.learned is None else [dict(each) for each in running.learned()],
+        "learned": _learned(running),
         "client": _client(running, disk),
     }
 
@@ -273,6 +274,22 @@ def _client(running: Running, disk: OnDisk) -> dict[str, Any] | None:
 
 def _ago(row: Row[Any], clock: float, now: datetime) -> str:
     return _iso(now - timedelta(seconds=max(0.0, clock - row.last)))
+
+
+def _learned(running: Running) -> list[dict[str, str]] | None:
+    """Return what the Cloud CORS Proxy has learned; None where nothing is learned."""
+    found = running.site.learned() if isinstance(running.site, MainSite) else None
+    if found is None:
+        return None
+    return [
+        {
+            "endpoint": str(each.endpoint),
+            "by": str(each.by),
+            "last_named": _iso(each.last_named),
+            "expires": _iso(each.expires),
+        }
+        for each in found
+    ]
 
 
 def _iso(moment: datetime) -> str:

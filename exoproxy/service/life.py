@@ -10,20 +10,26 @@ import asyncio
 import logging
 import signal
 import socket
+import time
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from exoproxy.admin.running import ConfigurationState
 from exoproxy.certs.context import CertificateProblem
 from exoproxy.certs.keeper import Keeper
 from exoproxy.certs.probe import own_listeners, probe
 from exoproxy.certs.serving import Served
+from exoproxy.main import MainSite
 from exoproxy.net.dial import Dialer
 from exoproxy.net.sockets import listening_at
 from exoproxy.ops.access import AccessLog
 from exoproxy.ops.log import configure
 from exoproxy.ops.systemd import Notifier
+from exoproxy.ops.traffic import Traffic
 from exoproxy.proxy.decision import Site
 from exoproxy.proxy.record import Record
 from exoproxy.server import Context, Server, caps_of, tcp_options
@@ -32,6 +38,8 @@ from exoproxy.service.mode import Mode, mode_of
 from exoproxy.service.reload import waiting, with_what_is_fixed
 from exoproxy.service.sockets import Sockets
 from exoproxy.settings.load import ConfigurationErrors, load
+from exoproxy.settings.model import Settings
+from exoproxy.uap import UapSite
 
 logger: Final = logging.getLogger("exoproxy")
 
@@ -47,15 +55,50 @@ class Life:
         self._config = config
         self._sockets = sockets
         self._notifier = notifier
-        self._certificate = mode.certificate()
-        self._caps = caps_of(mode.settings.limits)
         self._own: Mapping[str, Path] = {}
-        self._servers: list[Server] = []
+        # What the admin site reads (`admin.running`).
+        self.started = datetime.now(UTC)
+        self.configuration = ConfigurationState(file=config, loaded=self.started)
+        self.certificate = mode.certificate()
+        self.keeper: Keeper | None = None
+        self.caps = caps_of(mode.settings.limits)
+        self.traffic = Traffic(time.monotonic)
+        self.servers: list[Server] = []
         self._predecessor = Predecessor()
         self._reload_asked = asyncio.Event()
         self._handover: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
+
+    @property
+    def settings(self) -> Settings:
+        """Return what is in use."""
+        return self._mode.settings
+
+    @property
+    def site(self) -> MainSite | UapSite:
+        """Return the site of the mode, whose name is the mode's."""
+        return self._mode.site
+
+    @property
+    def mode(self) -> str:
+        """Return the command: `main` or `uap`."""
+        return self._mode.site.name
+
+    @property
+    def region(self) -> str | None:
+        """Return the region of a UAP."""
+        return self._mode.region
+
+    @property
+    def hostname(self) -> str:
+        """Return the name that is served."""
+        return self._mode.names[0]
+
+    @property
+    def draining(self) -> bool:
+        """Tell whether the process is about to end."""
+        return self._ending is not None
 
     async def live(self) -> None:
         """Serve until a signal ends it; the pages are there before and after all else.
@@ -67,12 +110,21 @@ class Life:
             async with AsyncExitStack() as around:
                 if self._mode.region is None:
                     self._own = await around.enter_async_context(self._pages())
+                admin = await around.enter_async_context(AsyncExitStack())
+                if self._sockets.admin is not None:
+                    await admin.enter_async_context(self._admin_site(self._sockets.admin))
+                self._admin = admin
                 await self._serve()
         finally:
             self._mode.close()
 
+    def _admin_site(self, sock: socket.socket) -> AbstractAsyncContextManager[None]:
+        from exoproxy.admin.application import serving
+
+        return serving(self, sock)
+
     def _pages(self) -> AbstractAsyncContextManager[Mapping[str, Path]]:
-        # Heavy to import, and only this mode needs it.
+        # Heavy to import, as the admin site's is, and only one mode needs it.
         from exoproxy.pages.application import application, serving
 
         return serving(application(lambda: self._mode.settings), self._mode.settings.limits)
@@ -82,18 +134,19 @@ class Life:
         limits, trusted = mode.settings.limits, mode.settings.trusted_proxies
         self._log = AccessLog(mode.settings.log, trusted=trusted)
         dialer = mode.dialer(self._own)
-        contexts: tuple[Context, Context] = (lambda: self._certificate(), lambda: None)
-        for site, sockets, context in zip(self._sites(), self._sockets, contexts, strict=True):
+        contexts: tuple[Context, Context] = (lambda: self.certificate(), lambda: None)
+        groups = self._sockets.https, self._sockets.http
+        for site, sockets, context in zip(self._sites(), groups, contexts, strict=True):
             server = Server(
                 site,
                 dialer,
                 limits,
                 self._finished,
-                caps=self._caps,
+                caps=self.caps,
                 trusted=trusted,
                 proxy_protocol=mode.settings.proxy_protocol,
             )
-            self._servers.append(server)
+            self.servers.append(server)
             for sock in sockets:
                 server.listen(sock, context)
         self._keep()
@@ -102,7 +155,7 @@ class Life:
             self._loop.add_signal_handler(number, self._end)
         self._loop.add_signal_handler(signal.SIGHUP, self._reload_asked.set)
         self._loop.add_signal_handler(signal.SIGUSR2, self._hand_over)
-        logger.info("%s with %s", self._status(), self._certificate.served)
+        logger.info("%s with %s", self._status(), self.certificate.served)
         self._notifier.ready(self._status())
         self._predecessor.take_leave()
         self._beat()
@@ -110,7 +163,7 @@ class Life:
             await self._ended.wait()
         finally:
             reloader.cancel()
-            for server in self._servers:
+            for server in self.servers:
                 await server.close()
             if self._mode.learned is not None:
                 await self._mode.learned.close()
@@ -121,6 +174,7 @@ class Life:
         return self._mode.site, self._mode.redirect()
 
     def _finished(self, record: Record) -> None:
+        self.traffic.count(record)
         self._log.request(record)
 
     def _status(self) -> str:
@@ -135,10 +189,9 @@ class Life:
 
     def _keep(self) -> None:
         """Begin to watch the certificate, and to get one where that is our business."""
-        self._keeper = Keeper(
-            self._certificate, self._probe, issuing=self._mode.issuing(self._config)
-        )
-        self._keeper.start()
+        issuing = self._mode.issuing(self._config)
+        self.keeper = Keeper(self.certificate, self._probe, issuing=issuing)
+        self.keeper.start()
 
     async def _probe(self, served: Served) -> None:
         settings = self._mode.settings
@@ -161,13 +214,22 @@ class Life:
             try:
                 await self._reload()
             except ConfigurationErrors as errors:
-                for line in errors.lines:
-                    logger.error("Not reloaded, and nothing has changed: %s", line)
+                self._not_reloaded(*errors.lines)
             except CertificateProblem as problem:
-                logger.error("Not reloaded, and nothing has changed: %s", problem)
+                self._not_reloaded(str(problem))
             except Exception:
-                logger.exception("Not reloaded, by a defect of the proxy; nothing has changed")
+                logger.exception("A reload failed by a defect of the proxy")
+                self._not_reloaded("by a defect of the proxy; its log has more")
             self._notifier.ready(self._status())
+
+    def _not_reloaded(self, *reasons: str) -> None:
+        for reason in reasons:
+            logger.error("Not reloaded, and nothing has changed: %s", reason)
+        self.configuration = replace(
+            self.configuration,
+            problem="; ".join(reasons),
+            failed_reloads=self.configuration.failed_reloads + 1,
+        )
 
     async def _reload(self) -> None:
         """Take over what the file says now. Raises `ConfigurationErrors`, `CertificateProblem`."""
@@ -176,7 +238,7 @@ class Life:
         try:
             dialer = mode.dialer(self._own)
             same = mode.certificate_is_as_in(before)
-            certificate = self._certificate
+            certificate = self.certificate
             if same:
                 served = await asyncio.to_thread(certificate.load)
             else:
@@ -184,15 +246,22 @@ class Life:
         except BaseException:
             mode.close()
             raise
-        self._mode, self._certificate = mode, certificate
+        self._mode, self.certificate = mode, certificate
         if same:
             certificate.serve(served)
         self._adopt(dialer)
+        self.configuration = replace(
+            self.configuration,
+            loaded=datetime.now(UTC),
+            problem=None,
+            pending=tuple(fixed),
+            reloads=self.configuration.reloads + 1,
+        )
         for key in fixed:
             logger.warning("%s: the new value takes effect when the service is restarted", key)
         logger.info("Reloaded; %s with %s", self._status(), certificate.served)
-        if not same:
-            await self._keeper.stop()
+        if not same and self.keeper is not None:
+            await self.keeper.stop()
             self._keep()
         # It waits for the file that is being encoded.
         await asyncio.to_thread(before.close)
@@ -215,12 +284,11 @@ class Life:
         settings = self._mode.settings
         limits, trusted = settings.limits, settings.trusted_proxies
         configure(settings.log.format)
-        self._log.close()
-        self._log = AccessLog(settings.log, trusted=trusted)
+        self._log.adopt(settings.log, trusted=trusted)
         for sock in (*self._sockets.https, *self._sockets.http):
             if sock.family != socket.AF_UNIX:
                 tcp_options(limits).apply(sock)
-        for server, site in zip(self._servers, self._sites(), strict=True):
+        for server, site in zip(self.servers, self._sites(), strict=True):
             server.adopt(
                 site,
                 dialer,
@@ -237,17 +305,14 @@ class Life:
 
     async def _leave_to_successor(self) -> None:
         logger.info("Starting a successor")
-        sockets = [
-            *(("https", sock) for sock in self._sockets.https),
-            *(("http", sock) for sock in self._sockets.http),
-        ]
         try:
-            pid = await start_successor(sockets, self._notifier.variables)
+            pid = await start_successor(self._sockets.named(), self._notifier.variables)
         except HandoverProblem as problem:
             logger.error("Not handed over, this process goes on: %s", problem)
             self._handover = None
             return
         self._notifier.leave_to(pid)
+        await self._admin.aclose()
         seconds = self._mode.settings.limits.handover
         logger.info("Process %d serves now; websockets may stay here for %d s", pid, seconds)
         await self._drain(seconds)
@@ -266,7 +331,8 @@ class Life:
         self._ending = self._loop.create_task(self._drain(seconds))
 
     async def _drain(self, seconds: float) -> None:
-        await asyncio.gather(
-            *(server.drain(seconds) for server in self._servers), self._keeper.stop()
-        )
+        stopping = [server.drain(seconds) for server in self.servers]
+        if self.keeper is not None:
+            stopping.append(self.keeper.stop())
+        await asyncio.gather(*stopping)
         self._ended.set()

@@ -12,10 +12,14 @@ import pytest
 
 from exoproxy.admin.disk import OnDisk
 from exoproxy.admin.status import MOST_ROWS, OLDEST, gather, passed
+from exoproxy.learned.learning import Learned
 from exoproxy.net.caps import Caps
 from exoproxy.net.dial import Upstream
 from exoproxy.ops.hour import Hour
+from exoproxy.rules.catalogue import Endpoint
 from exoproxy.rules.renewal import Wait
+from exoproxy.settings.model import Settings
+from exoproxy.sites import main_site
 from heads import peer, request
 from process import (
     DAY,
@@ -272,19 +276,29 @@ def test_what_explain_knows_nothing_of_has_no_command() -> None:
     assert (found["target"], found["explain"]) == ("", "")
 
 
-def test_the_client_and_what_was_learned() -> None:
-    """The main host's: the release that is active, and endpoints as `learned` has them."""
-    named = {
-        "endpoint": "nova.example.org:8774",
-        "by": "keystone.example.org:5000",
-        "last_named": NOW.isoformat(),
-        "expires": (NOW + 30 * DAY).isoformat(),
-    }
-    running = process(MAIN, mode="main", region=None, learned=lambda: [named])
+async def test_the_client_and_what_was_learned(tmp_path: Path) -> None:
+    """The main host's: the release that is active, and endpoints with who has named them."""
+    keystone, nova = Endpoint("keystone.example.org", 5000), Endpoint("nova.example.org", 8774)
+    learned = Learned(tmp_path / "learned.json", clock=lambda: NOW)
+    learned.learn(keystone, [nova])
+    await learned.close()
+    settings = {"main": {**MAIN["main"], "proxy": {"allow": [str(keystone)]}}}
+    main = Settings.model_validate(settings).main
+    assert main is not None
+    site = main_site(main, frozenset(), learned)
+    site.close()
+    running = process(settings, mode="main", region=None, site=site)
     disk = OnDisk(release="20260421T101112Z-main", installed=NOW - 13 * DAY)
     found = status(running, disk)
 
-    assert found["learned"] == [named]
+    assert found["learned"] == [
+        {
+            "endpoint": "nova.example.org:8774",
+            "by": "keystone.example.org:5000",
+            "last_named": NOW.isoformat(),
+            "expires": (NOW + 30 * DAY).isoformat(),
+        }
+    ]
     assert found["client"] == {
         "root": str(Path("/srv/client")),
         "release": "20260421T101112Z-main",
