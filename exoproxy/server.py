@@ -76,7 +76,6 @@ class Server:
     ) -> None:
         """Serve by other rules from the next connection and request on; see `Engine.adopt`."""
         self.engine.adopt(site, dialer, limits, trusted=trusted)
-        self._caps.adopt(total=limits.connections, per_client=limits.connections_per_client)
         self._limits = limits
         self._trusted = trusted
         self._proxy_protocol = proxy_protocol

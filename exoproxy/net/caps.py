@@ -43,15 +43,17 @@ class Idle(Protocol):
 class Caps:
     """The places of a process: `total` for all clients, `per_client` for one.
 
-    A client is an IPv4 address or an IPv6 /64. As the total gets near, connections that idle are
-    ended, the longest idle first: none of them keeps a new client out.
+    Both may be set anew at any time: who is in stays in. A client is an IPv4 address or an IPv6
+    /64. As the total gets near, connections that idle are ended, the longest idle first: none of
+    them keeps a new client out.
     """
 
     def __init__(
         self, *, total: int, per_client: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
+        self.total = total
+        self.per_client = per_client
         self.open = 0
-        self.adopt(total=total, per_client=per_client)
         self._clock = clock
         self._clients: dict[Client, int] = {}
         self._waiting: list[Callable[[], None]] = []
@@ -60,26 +62,22 @@ class Caps:
         self._ending = 0
         self._barren_until = float("-inf")
 
-    def adopt(self, *, total: int, per_client: int) -> None:
-        """Let in as many as that from now on; who is in stays in."""
-        self.total = total
-        self.per_client = per_client
-        self._near = total - max(1, total // _SHARE)
-        self._most = total + max(_FEWEST_TOLD, total // _SHARE)
-
     @property
     def full(self) -> bool:
         """Whether the next connection has to wait in the kernel's queue.
 
         For a place to be told that there is none, or for one that an idle connection leaves.
         """
-        return self.open >= self._most or (self.open >= self.total and self._ending > 0)
+        told = max(_FEWEST_TOLD, self.total // _SHARE)
+        beyond = self.open - self.total
+        return beyond >= told or (beyond >= 0 and self._ending > 0)
 
     def enter(self) -> "Slot":
         """Take a place; the caller has looked at `full`."""
         self.open += 1
-        if self.open > self._near:
-            self._make_room()
+        above = self.open - self.total + max(1, self.total // _SHARE)
+        if above > 0:
+            self._make_room(above)
         return Slot(self, None if self.open <= self.total else _FULL)
 
     def when_room(self, callback: Callable[[], None]) -> None:
@@ -90,9 +88,9 @@ class Caps:
         """Let `idle` name connections that may be ended where places run out."""
         self._idle.append(idle)
 
-    def _make_room(self) -> None:
-        """End as many idle connections as there are over the mark, less those that are ending."""
-        wanted = self.open - self._near - self._ending
+    def _make_room(self, count: int) -> None:
+        """End so many idle connections, less those that are ending already."""
+        wanted = count - self._ending
         now = self._clock()
         # Looking at thousands of connections in vain for each new one would help an attacker.
         if wanted <= 0 or now < self._barren_until:

@@ -156,7 +156,7 @@ def test_caps_may_change() -> None:
     caps = Caps(total=1, per_client=1)
     caps.enter()
     before = caps.enter().excess
-    caps.adopt(total=3, per_client=1)
+    caps.total = 3
 
     assert before is not None
     assert caps.enter().excess is None

@@ -9,6 +9,7 @@ import pytest
 
 from authority import Authority
 from engine_room import NAME, Room, Straight, engine_room, settled
+from exoproxy.errors import TargetNotAllowed
 from exoproxy.proxy.engine import REST
 from exoproxy.proxy.inbound import HASTE, RETIRED
 from exoproxy.settings.limits import Limits
@@ -110,6 +111,23 @@ async def test_too_many_refusals(sent: bytes) -> None:
         assert status_of(await refused(room, sent)) == reasons[0]
 
 
+async def test_too_many_refusals_close_the_connection() -> None:
+    """Even where the refusals before it left it open."""
+
+    def deny(address: object, port: int) -> None:
+        raise TargetNotAllowed
+
+    async with engine_room(judge=deny, refusals_per_client=2) as room:
+        client = await room.connect()
+        got = []
+        for _ in range(3):
+            client.send(request(NAME))
+            got.append(status_of(await client.message()))
+
+        assert got == [403, 403, 429]
+        assert await client.ended() == "FIN"
+
+
 async def test_what_is_allowed_goes_on_all_the_same() -> None:
     """Behind an address may be a scanner and a thousand others."""
     async with engine_room(refusals_per_client=1) as room:
@@ -173,19 +191,21 @@ async def test_127_idle_connection_makes_room() -> None:
 
 async def test_127_connection_in_use_makes_no_room() -> None:
     """However long its answer takes, or its request; who comes next is told."""
-    async with engine_room(connections=2) as room:
+    async with engine_room(connections=3) as room:
         first, there = await room.asked()
         second = await room.connect()
         second.send(b"GET")
         await room.at(REST)
-        third = await room.connect()
-        third.send(request(NAME))
-        told = await third.message()
+        third, _ = await room.asked()
+        fourth = await room.connect()
+        fourth.send(request(NAME))
+        told = await fourth.message()
         there.send(answer(b"here"))
 
         assert (status_of(told), code_of(told)) == (503, "overloaded")
         assert dict(told.fields)[b"Retry-After"] == b"5"
-        assert await third.ended() == "FIN"
+        assert await fourth.ended() == "FIN"
+        third.close()
         assert (await first.message()).content == b"here"
 
 
