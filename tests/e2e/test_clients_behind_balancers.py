@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -29,7 +30,7 @@ def sites(
 ) -> dict[str, Site]:
     """UAPs that differ in whom they believe."""
 
-    def start(**settings: object) -> Site:
+    def start(**settings: Any) -> Site:
         folder: Path = tmp_path_factory.mktemp("site")
         return Deployment(authority, folder, start_exoproxy_once).uap(**settings)
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -29,7 +30,7 @@ def sites(
 ) -> dict[str, Site]:
     """UAPs in short of time, for clients themselves and behind a balancer."""
 
-    def start(**settings: object) -> Site:
+    def start(**settings: Any) -> Site:
         folder: Path = tmp_path_factory.mktemp("site")
         return Deployment(authority, folder, start_exoproxy_once).uap(limits=LIMITS, **settings)
 
