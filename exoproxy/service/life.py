@@ -240,15 +240,13 @@ class Life:
             same = mode.certificate_is_as_in(before)
             certificate = self.certificate
             if same:
-                served = await asyncio.to_thread(certificate.load)
+                certificate.serve(await asyncio.to_thread(certificate.load))
             else:
                 certificate = await asyncio.to_thread(mode.certificate)
         except BaseException:
             mode.close()
             raise
         self._mode, self.certificate = mode, certificate
-        if same:
-            certificate.serve(served)
         self._adopt(dialer)
         self.configuration = replace(
             self.configuration,
