@@ -50,6 +50,7 @@ GRACE_SECONDS = 10
 def pytest_configure(config: pytest.Config) -> None:
     # A plain user's PATH on Debian leaves out the folders where daemons are.
     os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    config.addinivalue_line("markers", "alone: measures time, and so runs beside no other test")
     config.addinivalue_line(
         "markers",
         "needs(*things): skip with the reason, or fail where CI is set, unless all are here: "

@@ -14,6 +14,8 @@ from attackers import SERVER, attack
 from deployment import LEFT_WITHIN, UAP_NAME, Deployment, Site
 from peers import PATIENCE, request, until
 
+pytestmark = pytest.mark.alone
+
 SLOW, HALF_OPEN = 5_000, 2_000
 DESCRIPTORS = SLOW + HALF_OPEN + 1_000
 

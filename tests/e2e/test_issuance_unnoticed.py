@@ -20,7 +20,7 @@ from deployment import REGION, UAP_NAME
 from issuing_host import IssuingHost
 from ports import free_port
 
-pytestmark = pytest.mark.needs(*NEEDS)
+pytestmark = [pytest.mark.needs(*NEEDS), pytest.mark.alone]
 
 SECONDS = 30
 LONGEST_BLOCK = 0.050

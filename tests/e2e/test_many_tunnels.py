@@ -9,6 +9,8 @@ import pytest
 from deployment import Deployment
 from peers import End, until
 
+pytestmark = pytest.mark.alone
+
 TUNNELS = 2_000
 # Each takes two descriptors in either process.
 DESCRIPTORS = 2 * TUNNELS + 500
