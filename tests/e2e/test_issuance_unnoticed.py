@@ -31,11 +31,11 @@ MEMORY = 2 * 1024 * 1024
 # at most. Time in which the kernel let other processes have the core is not the loop's.
 SERVICE = """
 import asyncio, json, os, sys, time
-from exoproxy import service
+from exoproxy.service.life import Life
 from exoproxy.cli import main
 
 EVERY = 0.005
-live = service._Life.live
+live = Life.live
 
 def waited():
     with open("/proc/thread-self/schedstat") as file:
@@ -60,7 +60,7 @@ async def beating(self, *arguments):
     finally:
         task.cancel()
 
-service._Life.live = beating
+Life.live = beating
 sys.exit(main(sys.argv[2:]))
 """
 
