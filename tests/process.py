@@ -112,7 +112,9 @@ def server(
     engine = SimpleNamespace(
         tunnels=set(tunnels), pool=Pool[Any](idle_timeout=55, per_upstream=9, total=99)
     )
-    acceptor = SimpleNamespace(accepted=accepted, refused=refused, handshake_failures=failures)
+    acceptor = SimpleNamespace(
+        accepted=accepted, arriving=1, refused=refused, handshake_failures=failures
+    )
     return cast(Server, SimpleNamespace(engine=engine, acceptors=[acceptor]))
 
 

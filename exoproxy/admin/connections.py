@@ -15,9 +15,10 @@ from exoproxy.server import Server
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """What came to the listening sockets since the start."""
+    """What came to the listening sockets since the start, and what is in its handshake now."""
 
     accepted: int
+    arriving: int
     refused: int
     handshake_failures: int
 
@@ -27,6 +28,7 @@ def accepted(servers: Sequence[Server]) -> Accepted:
     acceptors = [acceptor for server in servers for acceptor in server.acceptors]
     return Accepted(
         accepted=sum(each.accepted for each in acceptors),
+        arriving=sum(each.arriving for each in acceptors),
         refused=sum(each.refused for each in acceptors),
         handshake_failures=sum(each.handshake_failures for each in acceptors),
     )

@@ -133,6 +133,11 @@ def _of_connections(running: Running) -> Iterator[Metric]:
         {"client": running.caps.open, "upstream": count},
     )
     yield _gauge(
+        "exoproxy_connections_arriving",
+        "Open connections of clients whose handshake is not through.",
+        came.arriving,
+    )
+    yield _gauge(
         "exoproxy_connections_limit",
         "Connections of clients that may be open at once.",
         running.caps.total,

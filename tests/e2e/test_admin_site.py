@@ -6,49 +6,20 @@ import os
 import signal
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
+from asking import get, samples, value
 from deployment import Deployment, Way
 from peers import answer, status_of, until
 from ports import free_port
-
-Sample = tuple[str, frozenset[tuple[str, str]]]
 
 
 @pytest.fixture
 def admin() -> int:
     """A port for the admin site."""
     return free_port()
-
-
-def get(port: int, path: str) -> tuple[int, str]:
-    """Return status and content."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as response:
-            return response.status, response.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
-
-
-def samples(port: int) -> dict[Sample, float]:
-    """Return what /metrics says."""
-    status, text = get(port, "/metrics")
-    assert status == 200
-    return {
-        (sample.name, frozenset(sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
-
-
-def value(found: dict[Sample, float], name: str, **labels: str) -> float:
-    return found.get((f"exoproxy_{name}", frozenset(labels.items())), 0)
 
 
 async def asked(way: Way, status: bytes) -> None:

@@ -15,7 +15,7 @@ def test_sums_over_sites() -> None:
     ]
 
     assert connections.accepted(servers) == connections.Accepted(
-        accepted=12, refused=1, handshake_failures=2
+        accepted=12, arriving=2, refused=1, handshake_failures=2
     )
     assert connections.tunnelled(servers) == (3, 30)
     assert len(list(connections.tunnels(servers))) == 2

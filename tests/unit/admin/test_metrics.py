@@ -107,6 +107,7 @@ def test_figures() -> None:
     assert value(found, "exoproxy_upstream_failures_total", code="upstream-refused") == 1
     assert value(found, "exoproxy_connections_open", side="client") == 3
     assert value(found, "exoproxy_connections_open", side="upstream") == 3
+    assert value(found, "exoproxy_connections_arriving") == 2
     assert value(found, "exoproxy_connections_limit") == 100
     assert value(found, "exoproxy_connections_accepted_total") == 10
     assert value(found, "exoproxy_connections_refused_total") == 5
