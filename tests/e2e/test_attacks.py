@@ -28,8 +28,8 @@ ONE = ["127.0.2.1"]
 # Connections that they open in a second.
 RATE = 1_000
 
-# How often the 99th percentile is taken, and over how many seconds. A process that attackers disturb
-# is disturbed each time; a machine with other work is not.
+# How often the 99th percentile is taken, and over how many seconds. A process that attackers
+# disturb is disturbed each time; a machine with other work is not.
 WINDOWS, SECONDS = 5, 2.0
 TRIES = 3
 # Seconds between two requests: like users' they meet the server at any moment, and not just when it
