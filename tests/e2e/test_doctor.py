@@ -252,6 +252,8 @@ def test_a_probe_that_is_interrupted_goes(
         host.configure(slow.settings(), ["localhost"])
         process = subprocess.Popen(  # noqa: S603 - the project's own command
             [
+                # A shell's background job, such as these tests may be, has Ctrl-C ignored.
+                *("env", "--default-signal=INT"),
                 *(sys.executable, "-m", "exoproxy", "check", "--live", "--write"),
                 *("--config", str(host.config)),
             ],
