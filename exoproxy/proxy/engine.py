@@ -22,6 +22,7 @@ from exoproxy.net.listen import Peer
 from exoproxy.net.pool import Pool
 from exoproxy.proxy.decision import Site
 from exoproxy.proxy.inbound import Inbound
+from exoproxy.proxy.observation import Held
 from exoproxy.proxy.outbound import Outbound
 from exoproxy.proxy.record import Record
 from exoproxy.proxy.tunnel import GOODBYE, Tunnel
@@ -55,6 +56,7 @@ class Engine:
         self.limits = limits
         self.trusted = trusted
         self.refusals = Refusals(limits.refusals_per_client)
+        self.observed = Held()
         self.draining = False
         self.inbounds: set[Inbound] = set()
         self.outbounds: set[Outbound] = set()

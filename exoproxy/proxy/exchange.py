@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from exoproxy.errors import Internal, Overloaded, ProxyError, UpstreamAnswer, UpstreamClosed
 from exoproxy.proxy.compress import Compressor, compressor_for
 from exoproxy.proxy.decision import Forward
-from exoproxy.proxy.observation import Observation, observation_of
+from exoproxy.proxy.observation import ENDED, Observation, observation_of
 from exoproxy.proxy.outbound import Outbound
 from exoproxy.proxy.record import Record
 from exoproxy.proxy.stream import ClientStream
@@ -177,6 +177,7 @@ class Exchange:
     def client_gone(self) -> None:
         """Let the upstream know at once."""
         self._over = True
+        self._observe_no_more()
         if self._dialling is not None:
             self._dialling.cancel()
         if self._outbound is not None:
@@ -215,7 +216,7 @@ class Exchange:
         if done and framing.kind is not Kind.NONE:
             framing = Framing(Kind.LENGTH, len(content))
         if forward.observer is not None and framing.kind is not Kind.NONE:
-            self._observation = observation_of(forward.observer, head)
+            self._observation = observation_of(forward.observer, head, self._engine.observed)
             if self._observation is not None:
                 self._observation.feed(content)
         if forward.compress and framing.kind is not Kind.NONE:
@@ -265,12 +266,20 @@ class Exchange:
         self._over = True
         self._outbound = None
         if error is None:
-            if self._observation is not None:
+            observation, self._observation = self._observation, None
+            if observation is not None:
                 # When the loop has sent what was written, and before it reads anything again.
-                asyncio.get_running_loop().call_soon(self._observation.end)
+                asyncio.get_running_loop().call_soon(observation.end)
             self._stream.end()
         else:
+            self._observe_no_more()
             self._stream.fail(error)
+
+    def _observe_no_more(self) -> None:
+        """Let go of an answer that does not come to its end."""
+        observation, self._observation = self._observation, None
+        if observation is not None:
+            observation.give_up(ENDED)
 
 
 def _announced_length(method: bytes, head: ResponseHead) -> list[Field]:

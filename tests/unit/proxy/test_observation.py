@@ -14,13 +14,15 @@ from exoproxy.proxy.observation import (
     BROKEN_CODING,
     LONGEST,
     TOO_LARGE,
+    TOO_MANY,
     UNKNOWN_CODING,
+    Held,
     observation_of,
 )
 from heads import answer as head_of
 from memory import left_by
 from messages import Message
-from peers import answer, request
+from peers import answer, request, until
 
 CONTENT = b'{"token": {"catalog": []}}' * 100
 CREATED = b"201 Created"
@@ -51,7 +53,7 @@ class Reader:
 def observed(content: bytes, *fields: str, parts: int = 1) -> list[bytes | str]:
     """Return what an observer is told of an answer with status 201."""
     reader = Reader()
-    observation = observation_of(reader, head_of("HTTP/1.1 201 Created", *fields))
+    observation = observation_of(reader, head_of("HTTP/1.1 201 Created", *fields), Held())
     if observation is not None:
         size = -(-len(content) // parts) or 1
         for at in range(0, len(content), size):
@@ -80,7 +82,9 @@ def test_reads_no_other_status(status: str) -> None:
     """Nor says anything about it."""
     reader = Reader()
 
-    assert observation_of(reader, head_of(f"HTTP/1.1 {status}", "Content-Encoding: x")) is None
+    head = head_of(f"HTTP/1.1 {status}", "Content-Encoding: x")
+
+    assert observation_of(reader, head, Held()) is None
     assert reader.told == []
 
 
@@ -147,7 +151,7 @@ def test_a_bomb_takes_bounded_memory(coding: str) -> None:
 def test_too_much_is_not_kept_meanwhile() -> None:
     """From the bound on nothing is remembered, however much comes."""
     reader = Reader()
-    observation = observation_of(reader, head_of("HTTP/1.1 201 Created"))
+    observation = observation_of(reader, head_of("HTTP/1.1 201 Created"), Held())
     assert observation is not None
 
     def work(number: int) -> None:
@@ -156,6 +160,38 @@ def test_too_much_is_not_kept_meanwhile() -> None:
     assert left_by(work, times=20) < LONGEST // 4
     observation.end()
     assert reader.told == [TOO_LARGE]
+
+
+def test_tiny_parts_take_no_more_than_they_hold() -> None:
+    """An upstream may send two bytes at a time, each a chunk: they are not kept one by one."""
+    observation = observation_of(Reader(), head_of("HTTP/1.1 201 Created"), Held())
+    assert observation is not None
+
+    def work(number: int) -> None:
+        for _ in range(5_000):
+            observation.feed(b"%02d" % number)
+
+    assert left_by(work, times=20) < 2 * 5_000 * 20 * 2
+
+
+def test_all_together_hold_a_bounded_amount() -> None:
+    """The largest are given up, and what is small is read all the same."""
+    held, large, small = Held(10_000), Reader(), Reader()
+    head = head_of("HTTP/1.1 201 Created")
+    every = [observation_of(reader, head, held) for reader in (large, large, small, large)]
+    for number in range(1, 101):
+        for observation, size in zip(every, (80, 90, 3, 100), strict=True):
+            assert observation is not None
+            observation.feed(bytes(size))
+
+            assert held.size <= 10_000, number
+    for observation in every:
+        assert observation is not None
+        observation.end()
+
+    assert small.told == [bytes(300)]
+    assert large.told.count(TOO_MANY) == 2
+    assert held.size == 0
 
 
 # On its way through the engine.
@@ -266,3 +302,18 @@ async def test_an_answer_without_content_is_not_read() -> None:
         await settled()
 
     assert reader.told == []
+
+
+@pytest.mark.parametrize("leaves", ["client", "upstream"])
+async def test_an_answer_that_breaks_off_is_let_go(leaves: str) -> None:
+    """Nothing of it is held or read, whoever has left."""
+    reader = Reader()
+    async with engine_room(observer=reader) as room:
+        client, there = await room.asked()
+        there.send(b"HTTP/1.1 201 Created\r\nContent-Length: 2000\r\n\r\n" + bytes(1000))
+        await client.head()
+        held = room.engine.observed.size
+        (client if leaves == "client" else there).close()
+        await until(lambda: not room.engine.observed.size)
+
+    assert (held, reader.told) == (1000, [])
