@@ -171,7 +171,8 @@ def keystone_versions(answer: Answer) -> str:
         versions = [
             each["id"]
             for each in found
-            if any("identity" in media["type"] for media in each["media-types"])
+            if isinstance(each["id"], str)
+            and any("identity" in media["type"] for media in each["media-types"])
         ]
         return ", ".join(printable(each)[:_LONGEST] for each in versions[:3])
     except (ValueError, LookupError, TypeError, RecursionError):

@@ -86,6 +86,7 @@ def test_hostile_contents_are_no_keystone() -> None:
         "v?[2J" + "x" * 15
     )
     assert keystone_versions(answer(LIST, 404)) == ""
+    assert keystone_versions(answer(LIST.replace(b'"v3.14"', b"3.14"))) == ""
 
 
 @pytest.mark.parametrize(
