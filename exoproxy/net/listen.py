@@ -9,8 +9,8 @@ import errno
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final, cast
@@ -71,6 +71,10 @@ class Peer:
         # Asked for with every request, and slow to make.
         text = "unknown" if self.address is None else str(self.address)
         object.__setattr__(self, "text", text)
+
+    def judged_anew(self, trusted: Collection[IPv4Network | IPv6Network]) -> "Peer":
+        """Return the peer as these networks of balancers have it."""
+        return replace(self, trusted=_trusts(trusted, self.address))
 
 
 # Makes the protocol that serves a connection. The protocol that ends up with the connection calls
@@ -233,7 +237,7 @@ class Acceptor:
 
     def _claim(self, arrival: "_Arrival") -> bool:
         """Count the connection to its client; False: close it."""
-        arrival.trusted = self._trusts(arrival.address)
+        arrival.trusted = _trusts(self._trusted, arrival.address)
         # A trusted address is a balancer's, and carries many clients.
         if arrival.address is None or arrival.trusted or arrival.slot.claim(arrival.address):
             return True
@@ -242,7 +246,7 @@ class Acceptor:
 
     async def _take_header(self, arrival: "_Arrival") -> bool:
         """Replace the arrival's address by the one in its PROXY header; False: refuse it."""
-        if not self._trusts(arrival.address):
+        if not _trusts(self._trusted, arrival.address):
             _log.debug("A connection came without a PROXY header that could be believed.")
             return False
         try:
@@ -253,9 +257,6 @@ class Acceptor:
         if header.address is not None:
             arrival.address, arrival.port = _unmapped(header.address), header.port
         return True
-
-    def _trusts(self, address: IPv4Address | IPv6Address | None) -> bool:
-        return address is None or any(address in network for network in self._trusted)
 
 
 class _Arrival(asyncio.Protocol):
@@ -300,6 +301,12 @@ class _Arrival(asyncio.Protocol):
             self.sock.close()
         if not self.served:
             self.slot.release()
+
+
+def _trusts(
+    trusted: Collection[IPv4Network | IPv6Network], address: IPv4Address | IPv6Address | None
+) -> bool:
+    return address is None or any(address in network for network in trusted)
 
 
 def _source(sock: socket.socket, sockaddr: Any) -> tuple[IPv4Address | IPv6Address | None, int]:

@@ -94,6 +94,9 @@ class Engine:
         self.dialer = dialer
         self.limits = limits
         self.trusted = trusted
+        # A balancer's connections last, and who is none any more is believed no more.
+        for inbound in self.inbounds:
+            inbound.peer = inbound.peer.judged_anew(trusted)
         self.refusals.adopt(limits.refusals_per_client)
         self.request_limits, self.response_limits = _head_limits(limits)
         self.pool.adopt(

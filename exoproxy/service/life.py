@@ -283,6 +283,7 @@ class Life:
         limits, trusted = settings.limits, settings.trusted_proxies
         configure(settings.log.format)
         self._log.adopt(settings.log, trusted=trusted)
+        self.caps.total, self.caps.per_client = limits.connections, limits.connections_per_client
         for sock in (*self._sockets.https, *self._sockets.http):
             if sock.family != socket.AF_UNIX:
                 tcp_options(limits).apply(sock)

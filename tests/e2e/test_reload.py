@@ -92,6 +92,40 @@ async def test_kept_connection_to_what_is_no_longer_allowed(deployment: Deployme
         assert (status_of(got), code_of(got)) == (403, "target-not-allowed")
 
 
+async def test_who_is_believed_no_more(deployment: Deployment) -> None:
+    """A balancer's connection stays open, and its next request is that of any other client."""
+    forged = (b"X-Forwarded-For", b"203.0.113.9")
+    told = []
+    async with deployment.way("uap", trusted_proxies=["127.0.0.0/8"]) as way:
+        client = await way.connect()
+        for trusted in (["192.0.2.1/32"], ["127.0.0.0/8"], []):
+            client.send(way.request(forged))
+            there = await way.upstream.accepted()
+            told += [value for name, value in (await there.message()).fields if name == forged[0]]
+            there.send(answer())
+            await client.message()
+            change(way.site, "trusted_proxies", to=trusted)
+            await reload(way.site)
+
+    assert told == [b"203.0.113.9, 127.0.0.1", b"127.0.0.1", b"203.0.113.9, 127.0.0.1"]
+
+
+async def test_caps_hold_at_once(deployment: Deployment) -> None:
+    """Lowered during an attack, they turn away who comes next; who is in stays in."""
+    async with deployment.way("uap") as way:
+        first, there = await way.asked()
+        change(way.site, "limits", to={"connections_per_client": 1})
+        await reload(way.site)
+        second = await way.connect()
+        second.send(way.request())
+        refused = await second.message()
+        there.send(answer(b"stays"))
+        got = await first.message()
+
+    assert (status_of(refused), code_of(refused)) == (503, "overloaded")
+    assert got.content == b"stays"
+
+
 async def test_mistakes_leave_all_as_it_was(deployment: Deployment) -> None:
     """Every mistake is told with its line, and the process goes on by what it had."""
     site = deployment.uap()
