@@ -21,14 +21,18 @@ _LONGEST_LINE: Final = 8190
 
 
 class Door:
-    """Makes the protocol of each connection that is accepted; those beyond the cap are closed."""
+    """Makes the protocol of each connection that is accepted, within the cap.
+
+    Beyond it, the oldest that only waits is closed for the new one: who opens many and says nothing
+    keeps no probe out. Where all are being answered, the new one is closed.
+    """
 
     def __init__(self, server: web.Server) -> None:
         self._server = server
 
     def __call__(self) -> asyncio.BaseProtocol:
         """Return the protocol."""
-        if len(self._server.connections) >= MOST_CONNECTIONS:
+        if len(self._server.connections) >= MOST_CONNECTIONS and not self._make_room():
             return _TurnedAway()
         return _Connection(
             self._server,
@@ -39,6 +43,13 @@ class Door:
             max_field_size=_LONGEST_LINE,
             lingering_time=1.0,
         )
+
+    def _make_room(self) -> bool:
+        for each in self._server.connections:
+            if isinstance(each, _Connection) and each.waits:
+                each.leave()
+                return True
+        return False
 
 
 class _TurnedAway(asyncio.Protocol):
@@ -61,6 +72,16 @@ class _Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._taken()
         super().connection_lost(exc)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it awaits the end of a request's head, and is not closing."""
+        is_open = self.transport is not None and not self.transport.is_closing()
+        return is_open and self._waiter is not None
+
+    def leave(self) -> None:
+        """End at once."""
+        cast(asyncio.Transport, self.transport).abort()
 
     def pause_writing(self) -> None:
         super().pause_writing()

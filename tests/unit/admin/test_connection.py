@@ -23,6 +23,10 @@ async def small(_: web.Request) -> web.Response:
     return web.Response(text="small")
 
 
+async def read(request: web.Request) -> web.Response:
+    return web.Response(body=await request.read())
+
+
 Connect = Callable[[], Awaitable[End]]
 
 
@@ -32,6 +36,7 @@ async def house() -> AsyncIterator[tuple[web.Server, Connect]]:
     app = web.Application()
     app.router.add_get("/large", large)
     app.router.add_get("/small", small)
+    app.router.add_post("/read", read)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     assert runner.server is not None
@@ -52,10 +57,13 @@ async def house() -> AsyncIterator[tuple[web.Server, Connect]]:
 
 
 async def test_no_more_than_there_are_places() -> None:
-    """Those beyond are closed at once, and a place that is given back is there again."""
+    """Where all are being answered, those beyond are closed at once, until one is through."""
     async with house() as (server, connect):
         ends = [await connect() for _ in range(MOST_CONNECTIONS)]
-        await until(lambda: len(server.connections) == MOST_CONNECTIONS)
+        for end in ends:
+            begun = request("127.0.0.1", line=b"POST /read HTTP/1.1", content=b"x")
+            end.send(begun.removesuffix(b"x"))
+        await until(lambda: server.requests_count == MOST_CONNECTIONS)
         assert await (await connect()).ended() in {"FIN", "RST"}
         ends[0].close()
         await until(lambda: len(server.connections) < MOST_CONNECTIONS)
@@ -63,6 +71,23 @@ async def test_no_more_than_there_are_places() -> None:
         another.send(request("127.0.0.1", line=b"GET /small HTTP/1.1"))
 
         assert status_of(await another.message()) == 200
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /small HTTP/1.1\r\nHost: a"])
+async def test_who_says_nothing_keeps_nobody_out(sent: bytes) -> None:
+    """Of too many that wait, the oldest makes place for the newest."""
+    async with house() as (server, connect):
+        ends = []
+        for _ in range(2 * MOST_CONNECTIONS):
+            ends.append(await connect())
+            ends[-1].send(sent)
+        probe = await connect()
+        probe.send(request("127.0.0.1", line=b"GET /small HTTP/1.1"))
+        got = await probe.message()
+
+        assert status_of(got) == 200
+        assert await ends[0].ended() in {"FIN", "RST"}
+        await until(lambda: len(server.connections) <= MOST_CONNECTIONS)
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /small HTTP/1.1\r\nHost: a"])
