@@ -19,13 +19,13 @@ from exoproxy.proxy.decision import Observer
 from exoproxy.wire.head import ResponseHead
 
 # Of what came and of what it decodes to. What is read here is a catalogue: some 10 KB.
-LONGEST: Final = 1 << 20
+LONGEST: Final = 1 << 18
 # Of all answers that are on their way at once: some hundred logins at the largest clouds.
 MOST_HELD: Final = 16 << 20
 # As much memory a decoder may be asked for (RFC 9659 section 3).
 _WINDOW: Final = 8 << 20
 
-TOO_LARGE: Final = f"the content is larger than {LONGEST >> 20} MiB"
+TOO_LARGE: Final = f"the content is larger than {LONGEST >> 10} KiB"
 UNKNOWN_CODING: Final = "the content coding is not known here"
 TOO_MANY: Final = "too much is being read of other answers"
 ENDED: Final = "it has ended"

@@ -303,7 +303,7 @@ async def test_a_catalogue_beyond_bounds_passes_and_is_told_once(site: Site, clo
     said = [line["message"] for line in site.log() if line.get("level") == "WARNING"]
 
     assert len(said) == 1
-    assert "larger than 1 MiB" in said[0]
+    assert "larger than 256 KiB" in said[0]
 
 
 async def test_learning_can_be_switched_off(

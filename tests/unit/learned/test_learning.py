@@ -226,11 +226,11 @@ def test_an_answer_that_was_not_read_is_told_once(
     """With the reason, and what to do."""
     warn_once.cache_clear()
     for _ in range(2):
-        Learned(path).reader(KEYSTONE).missed("the content is larger than 1 MiB")
+        Learned(path).reader(KEYSTONE).missed("the content is larger than 256 KiB")
 
     assert [each.getMessage() for each in caplog.records] == [
         "No endpoints are learned from the answer of keystone.example.org:5000 to a login: the "
-        "content is larger than 1 MiB. List the cloud's API hosts in main.proxy.allow."
+        "content is larger than 256 KiB. List the cloud's API hosts in main.proxy.allow."
     ]
 
 
