@@ -16,7 +16,8 @@ LIFE: Final = timedelta(days=30)
 # A login within an hour of the last one changes nothing, so that it costs no write of the file.
 GRAIN: Final = timedelta(hours=1)
 # The largest clouds have some forty services in a handful of regions. Beyond these bounds the
-# oldest go; all of it is 0.5 MB of memory at most.
+# oldest go; all of it is 0.5 MB of memory at most. One is a host, since whoever runs a host may
+# name from each of its ports, and would push out what others have named.
 MOST_BY_ONE: Final = 256
 MOST: Final = 1024
 
@@ -70,12 +71,12 @@ class Table:
     def _keep(self, namings: Iterable[Naming]) -> None:
         """Keep of these what the bounds allow, and of each endpoint and Keystone the last."""
         kept: dict[tuple[Endpoint, Endpoint], Naming] = {}
-        by_one: Counter[Endpoint] = Counter()
+        by_one: Counter[str] = Counter()
         for each in sorted(namings, key=lambda each: each.last_named, reverse=True):
             key = (each.endpoint, each.by)
-            if key not in kept and by_one[each.by] < MOST_BY_ONE and len(kept) < MOST:
+            if key not in kept and by_one[each.by.host] < MOST_BY_ONE and len(kept) < MOST:
                 kept[key] = each
-                by_one[each.by] += 1
+                by_one[each.by.host] += 1
         self._namings = {}
         for naming in kept.values():
             self._namings.setdefault(naming.endpoint, []).append(naming)

@@ -93,6 +93,17 @@ def test_of_one_keystone_the_oldest_go() -> None:
     assert table.of(NOVA, NOW) == [naming(NOVA, OTHER, NOW - 2 * GRAIN)]
 
 
+def test_the_ports_of_one_host_are_one_keystone() -> None:
+    """Who runs a host that is allowed on any port pushes out nobody else."""
+    table = Table([naming(NOVA, OTHER, NOW - GRAIN)])
+    for port in range(1, MOST // MOST_BY_ONE + 2):
+        named = numbered(MOST_BY_ONE, port * MOST_BY_ONE)
+        table.name(Endpoint(KEYSTONE.host, port), named, NOW + port * MOMENT)
+
+    assert len(table.namings(NOW)) == MOST_BY_ONE + 1
+    assert table.of(NOVA, NOW)
+
+
 def test_of_all_the_oldest_go() -> None:
     """However many hosts below an allowed domain call themselves a Keystone."""
     table = Table([naming(NOVA, when=NOW - GRAIN)])
