@@ -145,8 +145,9 @@ class Main(Part):
     opens it. It names your regions and one host of proxy.allow to anyone, so turn it off again."""
 
     admin_listen: ListenOn | None = ListenAddress.parse("127.0.0.1:9180")
-    """Where health, metrics and status are served, without a password; null for nowhere. Anything
-    but loopback shows them to the network."""
+    """Where health, metrics and status are served, without a password; null for nowhere. They name
+    the addresses of clients and what these use: on loopback to every user of this machine, anywhere
+    else to the network."""
 
 
 class Region(Part):
