@@ -67,8 +67,11 @@ class Tree:
         self._encoding = Encoding()
 
     def close(self) -> None:
-        """Make no more encoded forms, and wait until that has ended."""
+        """Make no more encoded forms, wait until that has ended, and let go of what is kept."""
         self._encoding.close()
+        # Whoever holds the tree, until the next collection of garbage perhaps, holds little.
+        self._kept.clear()
+        self._weight = 0
 
     def answer(self, request: RequestHead) -> Reply | File:
         """Return the answer to a request for a file.

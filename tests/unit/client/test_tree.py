@@ -447,6 +447,13 @@ class TestCodings:
 
         assert [self.coding(tree) for _ in range(2)] == [None, None]
 
+    def test_close_lets_go(self, root: Path, tree: Tree) -> None:
+        """A site that a reload has replaced may be there for a while: its files are not."""
+        get(tree, "/")
+        tree.close()
+
+        assert tree._weight == len(tree._kept) == 0
+
     def test_other_requests_go_on(self, root: Path, tree: Tree) -> None:
         """While a large script is encoded, requests are answered as ever.
 
