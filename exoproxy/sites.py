@@ -16,7 +16,7 @@ from exoproxy.rules.egress import AllowList, Policy
 from exoproxy.settings.load import state_dir
 from exoproxy.settings.model import Settings
 from exoproxy.settings.sites import Main, Proxy, Region, Uap
-from exoproxy.uap import UapSite
+from exoproxy.uap import CookieEdits, UapSite
 
 OwnAddresses = Container[IPv4Address | IPv6Address]
 
@@ -71,14 +71,17 @@ def learned_file(settings: Settings, main: Main) -> Path:
     return state_dir(settings) / "learned" / f"{main.hostname}.json"
 
 
-def uap_site(uap: Uap, region: Region, own: OwnAddresses) -> UapSite:
-    """Return the site of a region's UAP."""
+def uap_site(
+    uap: Uap, region: Region, own: OwnAddresses, cookies: CookieEdits | None = None
+) -> UapSite:
+    """Return the site of a region's UAP; `cookies` goes on counting from a site before it."""
     return UapSite(
         hostname=region.hostname,
         policy=instance_policy(region, own),
         origins=Origins.parse(
             uap.allowed_origins, development=Mode.UAP if uap.development_origins else None
         ),
+        cookies=cookies,
     )
 
 

@@ -5,6 +5,7 @@ region's subnets hold that address. Nothing of the request is changed on its way
 connection or one proxy owns; nothing of the answer but what would reach other instances.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from html import escape
 from typing import Final
@@ -47,15 +48,29 @@ There is nothing to see at its own name.</p>
 """
 
 
+@dataclass(slots=True)
+class CookieEdits:
+    """How many cookies were made host-only; it outlives the sites that count in it."""
+
+    count: int = 0
+
+
 class UapSite:
-    """The rules of the UAP, composed. `cookies_changed` counts the answers' edits."""
+    """The rules of the UAP, composed."""
 
     name = "uap"
 
-    def __init__(self, *, hostname: str, policy: Policy, origins: Origins) -> None:
+    def __init__(
+        self,
+        *,
+        hostname: str,
+        policy: Policy,
+        origins: Origins,
+        cookies: CookieEdits | None = None,
+    ) -> None:
         self.hostname = hostname
         self.policy = policy
-        self.cookies_changed = 0
+        self.cookies = cookies or CookieEdits()
         self._suffix = f".{hostname}"
         self._origins = origins
         self._pseudonym = pseudonym_of(hostname)
@@ -144,5 +159,5 @@ class UapSite:
         fields = head.fields.end_to_end()
         if reaches_others(head.fields):
             fields, changed = keep_to_host(fields)
-            self.cookies_changed += changed
+            self.cookies.count += changed
         return replace(fields, origin, own_stays=True)

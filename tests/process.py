@@ -12,7 +12,7 @@ from cryptography import x509
 
 from chains import chain_for
 from exoproxy.admin.running import ConfigurationState, Running
-from exoproxy.certs.keeper import Keeper
+from exoproxy.certs.keeper import Keeper, Runs
 from exoproxy.certs.serving import Served, ServingCertificate
 from exoproxy.main import MainSite
 from exoproxy.net.caps import Caps
@@ -99,8 +99,7 @@ def keeper(stored: x509.Certificate | None, action: Action | None = None, **hist
         stored=None if stored is None else SimpleNamespace(certificate=stored),
         history=History(**history),
         next_action=lambda: action,
-        attempts=7,
-        failed_attempts=3,
+        runs=Runs(all=7, failed=3),
     )
     return cast(Keeper, value)
 

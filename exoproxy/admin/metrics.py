@@ -83,7 +83,7 @@ class _Collector(Collector):
             yield _counter(
                 "exoproxy_cookies_narrowed",
                 "Cookies of instances that were kept from reaching other instances, by an edit.",
-                running.site.cookies_changed,
+                running.site.cookies.count,
             )
         if self._disk.release is not None:
             yield _info(
@@ -231,12 +231,12 @@ def _of_certificate(running: Running, disk: OnDisk) -> Iterator[Metric]:
         yield _counter(
             "exoproxy_certificate_attempts",
             "Runs of the process that gets certificates.",
-            keeper.attempts,
+            keeper.runs.all,
         )
         yield _counter(
             "exoproxy_certificate_attempt_failures",
             "Runs of the process that gets certificates that failed.",
-            keeper.failed_attempts,
+            keeper.runs.failed,
         )
 
 

@@ -158,7 +158,7 @@ def _totals(running: Running, until_now: Figures) -> dict[str, int]:
         **_counts(until_now),
         "reused": running.traffic.reused,
         "dialled": running.traffic.dialled,
-        "cookies_changed": site.cookies_changed if isinstance(site, UapSite) else 0,
+        "cookies_changed": site.cookies.count if isinstance(site, UapSite) else 0,
     }
 
 

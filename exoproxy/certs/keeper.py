@@ -48,6 +48,18 @@ class Issuing:
     limit: float
 
 
+@dataclass(slots=True)
+class Runs:
+    """How often the issuance process was run, which may have found nothing to do.
+
+    `failed` are those that ended with an exit code other than 0, or could not be started. It
+    outlives the keepers that count in it.
+    """
+
+    all: int = 0
+    failed: int = 0
+
+
 class Keeper:
     """Keeps a mode's certificate fresh, from `start` to `stop`.
 
@@ -62,6 +74,7 @@ class Keeper:
         probe: Callable[[Served], Awaitable[object]],
         *,
         issuing: Issuing | None = None,
+        runs: Runs | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -82,10 +95,7 @@ class Keeper:
         self._start_at = clock()
         self._tidied = False
         self._tasks: list[asyncio.Task[None]] = []
-        self.attempts = 0
-        """How often the issuance process was run; it may have found nothing to do."""
-        self.failed_attempts = 0
-        """How often it ended with an exit code other than 0, or could not be started."""
+        self.runs = runs or Runs()
 
     def start(self) -> None:
         """Begin to keep; runs until `stop`."""
@@ -146,8 +156,8 @@ class Keeper:
         if self._clock() < self._start_at:
             return
         code = await run_to_its_end(self._issuing.start, limit=self._issuing.limit)
-        self.attempts += 1
-        self.failed_attempts += code != 0
+        self.runs.all += 1
+        self.runs.failed += code != 0
         await self.look()
         self._pause(self._issuing, action, code)
 

@@ -43,9 +43,8 @@ class Idle(Protocol):
 class Caps:
     """The places of a process: `total` for all clients, `per_client` for one.
 
-    Both may be set anew at any time: who is in stays in. A client is an IPv4 address or an IPv6
-    /64. As the total gets near, connections that idle are ended, the longest idle first: none of
-    them keeps a new client out.
+    A client is an IPv4 address or an IPv6 /64. As the total gets near, connections that idle are
+    ended, the longest idle first: none of them keeps a new client out.
     """
 
     def __init__(
@@ -61,6 +60,12 @@ class Caps:
         # Connections that were told to end and may not have ended yet.
         self._ending = 0
         self._barren_until = float("-inf")
+
+    def adopt(self, *, total: int, per_client: int) -> None:
+        """Have other numbers of places from now on; who is in stays in."""
+        self.total = total
+        self.per_client = per_client
+        self._tell_of_room()
 
     @property
     def full(self) -> bool:
@@ -116,6 +121,9 @@ class Caps:
             held = self._clients.pop(client) - 1
             if held:
                 self._clients[client] = held
+        self._tell_of_room()
+
+    def _tell_of_room(self) -> None:
         waiting, self._waiting = self._waiting, []
         for callback in waiting:
             callback()

@@ -18,6 +18,7 @@ from exoproxy.ops.log import configure
 from exoproxy.ops.systemd import Notifier
 from exoproxy.service.life import Life
 from exoproxy.service.mode import mode_of
+from exoproxy.service.signals import held_back
 from exoproxy.service.sockets import sockets_of
 from exoproxy.settings.model import Settings
 
@@ -37,6 +38,11 @@ def serve_uap(settings: Settings, config: Path, region: str) -> int:
 
 
 def _serve(settings: Settings, config: Path, region: str | None) -> int:
+    with held_back():
+        return _run(settings, config, region)
+
+
+def _run(settings: Settings, config: Path, region: str | None) -> int:
     configure(settings.log.format)
     silence_broken_server_names()
     notifier = Notifier()

@@ -8,7 +8,6 @@ as it was. What is under way, a request or a websocket, goes on with what it beg
 
 import asyncio
 import logging
-import signal
 import socket
 import time
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ from typing import Final
 
 from exoproxy.admin.running import ConfigurationState
 from exoproxy.certs.context import CertificateProblem
-from exoproxy.certs.keeper import Keeper
+from exoproxy.certs.keeper import Keeper, Runs
 from exoproxy.certs.probe import own_listeners, probe
 from exoproxy.certs.serving import Served
 from exoproxy.main import MainSite
@@ -36,6 +35,7 @@ from exoproxy.server import Context, Server, caps_of, tcp_options
 from exoproxy.service.handover import HandoverProblem, Predecessor, start_successor
 from exoproxy.service.mode import Mode, mode_of
 from exoproxy.service.reload import waiting, with_what_is_fixed
+from exoproxy.service.signals import ENDS, HANDS_OVER, RELOADS, heard
 from exoproxy.service.sockets import Sockets
 from exoproxy.settings.load import ConfigurationErrors, load
 from exoproxy.settings.model import Settings
@@ -61,13 +61,18 @@ class Life:
         self.configuration = ConfigurationState(file=config, loaded=self.started)
         self.certificate = mode.certificate()
         self.keeper: Keeper | None = None
+        self._runs = Runs()
         self.caps = caps_of(mode.settings.limits)
         self.traffic = Traffic(time.monotonic)
         self.servers: list[Server] = []
         self._predecessor = Predecessor()
         self._reload_asked = asyncio.Event()
+        # Held by a reload, and while a successor starts: one of them at a time.
+        self._changing = asyncio.Lock()
         self._handover: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
+        # No more is accepted: by a successor's leave, or because the end has begun.
+        self._leaving = False
         self._ended = asyncio.Event()
 
     @property
@@ -106,6 +111,9 @@ class Life:
         Raises `CertificateProblem` and `ListenError`.
         """
         self._loop = asyncio.get_running_loop()
+        for number in ENDS:
+            self._loop.add_signal_handler(number, self._end)
+        heard(*ENDS)
         try:
             async with AsyncExitStack() as around:
                 if self._mode.region is None:
@@ -149,16 +157,9 @@ class Life:
             self.servers.append(server)
             for sock in sockets:
                 server.listen(sock, context)
-        self._keep()
         reloader = self._loop.create_task(self._reload_when_asked())
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._end)
-        self._loop.add_signal_handler(signal.SIGHUP, self._reload_asked.set)
-        self._loop.add_signal_handler(signal.SIGUSR2, self._hand_over)
-        logger.info("%s with %s", self._status(), self.certificate.served)
-        self._notifier.ready(self._status())
-        self._predecessor.take_leave()
-        self._beat()
+        if not self._leaving:
+            self._begin()
         try:
             await self._ended.wait()
         finally:
@@ -168,6 +169,17 @@ class Life:
             if self._mode.learned is not None:
                 await self._mode.learned.close()
             self._log.close()
+
+    def _begin(self) -> None:
+        """Say that this process serves, and listen to what it is told from now on."""
+        self._keep()
+        self._loop.add_signal_handler(RELOADS, self._reload_asked.set)
+        self._loop.add_signal_handler(HANDS_OVER, self._hand_over)
+        heard(RELOADS, HANDS_OVER)
+        logger.info("%s with %s", self._status(), self.certificate.served)
+        self._notifier.ready(self._status())
+        self._predecessor.take_leave()
+        self._beat()
 
     def _sites(self) -> tuple[Site, Site]:
         """Return what is served by https, and by http."""
@@ -190,7 +202,7 @@ class Life:
     def _keep(self) -> None:
         """Begin to watch the certificate, and to get one where that is our business."""
         issuing = self._mode.issuing(self._config)
-        self.keeper = Keeper(self.certificate, self._probe, issuing=issuing)
+        self.keeper = Keeper(self.certificate, self._probe, issuing=issuing, runs=self._runs)
         self.keeper.start()
 
     async def _probe(self, served: Served) -> None:
@@ -207,19 +219,25 @@ class Life:
     async def _reload_when_asked(self) -> None:
         while True:
             await self._reload_asked.wait()
-            self._reload_asked.clear()
-            if self._handover is not None or self._ending is not None:
-                continue
-            self._notifier.reloading()
-            try:
-                await self._reload()
-            except ConfigurationErrors as errors:
-                self._not_reloaded(*errors.lines)
-            except CertificateProblem as problem:
-                self._not_reloaded(str(problem))
-            except Exception:
-                logger.exception("A reload failed by a defect of the proxy")
-                self._not_reloaded("by a defect of the proxy; its log has more")
+            async with self._changing:
+                self._reload_asked.clear()
+                if self._leaving:
+                    logger.info("Not reloaded: this process accepts no more requests")
+                    continue
+                await self._try_to_reload()
+
+    async def _try_to_reload(self) -> None:
+        self._notifier.reloading()
+        try:
+            await self._reload()
+        except ConfigurationErrors as errors:
+            self._not_reloaded(*errors.lines)
+        except CertificateProblem as problem:
+            self._not_reloaded(str(problem))
+        except Exception:
+            logger.exception("A reload failed by a defect of the proxy")
+            self._not_reloaded("by a defect of the proxy; its log has more")
+        if not self._leaving:
             self._notifier.ready(self._status())
 
     def _not_reloaded(self, *reasons: str) -> None:
@@ -236,13 +254,19 @@ class Life:
         before = self._mode
         mode, fixed = await asyncio.to_thread(self._read)
         try:
-            dialer = mode.dialer(self._own)
+            # It reads a hundred authorities.
+            dialer = await asyncio.to_thread(mode.dialer, self._own)
             same = mode.certificate_is_as_in(before)
             certificate = self.certificate
             if same:
-                certificate.serve(await asyncio.to_thread(certificate.load))
+                served = await asyncio.to_thread(certificate.load)
             else:
                 certificate = await asyncio.to_thread(mode.certificate)
+            if self._leaving:
+                mode.close()
+                return
+            if same:
+                certificate.serve(served)
         except BaseException:
             mode.close()
             raise
@@ -260,7 +284,8 @@ class Life:
         logger.info("Reloaded; %s with %s", self._status(), certificate.served)
         if not same and self.keeper is not None:
             await self.keeper.stop()
-            self._keep()
+            if not self._leaving:
+                self._keep()
         # It waits for the file that is being encoded.
         await asyncio.to_thread(before.close)
 
@@ -274,7 +299,7 @@ class Life:
             raise ConfigurationErrors(
                 [f"{self._config}: {key}: is gone, and this process serves it; stop the service"]
             ) from None
-        mode = mode_of(settings, region, self._mode.learned)
+        mode = mode_of(settings, region, self._mode)
         mode.warn()
         return mode, waiting(running, read, region, key)
 
@@ -282,6 +307,7 @@ class Life:
         settings = self._mode.settings
         limits, trusted = settings.limits, settings.trusted_proxies
         configure(settings.log.format)
+        self.caps.adopt(total=limits.connections, per_client=limits.connections_per_client)
         self._log.adopt(settings.log, trusted=trusted)
         self.caps.total, self.caps.per_client = limits.connections, limits.connections_per_client
         for sock in (*self._sockets.https, *self._sockets.http):
@@ -303,9 +329,11 @@ class Life:
             self._handover = self._loop.create_task(self._leave_to_successor())
 
     async def _leave_to_successor(self) -> None:
-        logger.info("Starting a successor")
         try:
-            pid = await start_successor(self._sockets.named(), self._notifier.variables)
+            async with self._changing:
+                logger.info("Starting a successor")
+                pid = await start_successor(self._sockets.named(), self._notifier.variables)
+                self._leaving = True
         except HandoverProblem as problem:
             logger.error("Not handed over, this process goes on: %s", problem)
             self._handover = None
@@ -321,6 +349,7 @@ class Life:
         if self._ending is not None:
             self._ended.set()
             return
+        self._leaving = True
         if self._handover is not None:
             self._handover.cancel()
         seconds = self._mode.settings.limits.drain

@@ -126,18 +126,20 @@ class Mode:
             self.site.close()
 
 
-def mode_of(settings: Settings, region: str | None, learned: Learned | None = None) -> Mode:
+def mode_of(settings: Settings, region: str | None, before: Mode | None = None) -> Mode:
     """Return what is served for a region, or as the main host. Raises `KeyError` if it isn't there.
 
-    Reads which addresses this machine has and, unless `learned` goes on, what was learned before.
+    What was learned and counted goes on from the mode `before`. Reads which addresses this machine
+    has and, without a mode before, the file of what was learned.
     """
     if region is None:
-        return _main_mode(settings, learned)
+        return _main_mode(settings, before.learned if before else None)
     part = region_of(settings, region)
     if settings.uap is None:
         raise KeyError(region)
     own = own_addresses(address.address for address in part.listen)
-    site = uap_site(settings.uap, part, own)
+    edits = before.site.cookies if before and isinstance(before.site, UapSite) else None
+    site = uap_site(settings.uap, part, own, edits)
     names = (part.hostname, f"*.{part.hostname}")
     return Mode(
         settings=settings, region=region, part=part, site=site, names=names, policy=site.policy

@@ -6,9 +6,11 @@ A mistake in the file, or in what it names, leaves everything as it was.
 import asyncio
 import shutil
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from authority import Authority
@@ -198,3 +200,103 @@ async def test_pages_are_switched(deployment: Deployment) -> None:
             found.append(b"self-test" in (await client.message()).content)
 
         assert found == [True, False]
+
+
+async def test_caps_hold_from_then_on(deployment: Deployment) -> None:
+    """Fewer places for a client, then more: each number holds for whoever connects next."""
+    async with deployment.way("uap") as way:
+        await way.connect()
+        found = []
+        for most in (1, 9):
+            change(way.site, "limits", to={"connections_per_client": most})
+            await reload(way.site)
+            client = await way.connect()
+            client.send(way.site.request(9))
+            found.append(status_of(await client.message()))
+
+        assert found == [503, 502]
+
+
+@pytest.mark.parametrize("damage", ["missing", "folder", "half", "binary", "nested"])
+async def test_files_that_are_none(deployment: Deployment, damage: str) -> None:
+    """Whatever is in the place of the file, it is told, and the process goes on."""
+    site = deployment.uap()
+    async with deployment.through(site, complaint="Not reloaded, and nothing has changed: ") as way:
+        text = site.configuration.read_bytes()
+        site.configuration.unlink()
+        if damage == "folder":
+            site.configuration.mkdir()
+        elif damage != "missing":
+            half = text[: len(text) // 2]
+            nested = b"main: " + b"[" * 100_000
+            content = {"half": half, "binary": bytes(range(256)), "nested": nested}[damage]
+            site.configuration.write_bytes(content)
+        await reload(site, says="Not reloaded")
+        client, there = await way.asked()
+        there.send(answer(b"as before"))
+
+        assert (await client.message()).content == b"as before"
+        assert not any("defect" in line for line in messages(site))
+
+
+async def test_storm(deployment: Deployment) -> None:
+    """Fifty signals in a second take effect like one, the last file like any other."""
+    site = deployment.uap()
+    # Some find the file half written.
+    async with deployment.through(site, complaint="Not reloaded") as way:
+        for turn in range(50):
+            change(way.site, "limits", to={"drain": turn})
+            way.site.process.send_signal(signal.SIGHUP)
+            await asyncio.sleep(0.02)
+        change(way.site, "uap", "regions", REGION, "ports", to=["1-1023"])
+        # The first to be told of may have begun before.
+        for _ in range(2):
+            await reload(way.site)
+        client = await way.connect()
+        client.send(way.request())
+
+        assert status_of(await client.message()) == 403
+
+
+async def test_signals_before_it_serves(deployment: Deployment) -> None:
+    """Who asks for a reload while the process starts gets one, and not its end."""
+    site = deployment.uap()
+    site.process.terminate()
+    site.process.wait(10)
+    command = ("uap", "--region", REGION, "--config", str(site.configuration))
+    output = site.output.with_name("early.log")
+    with output.open("wb") as sink:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "exoproxy", *command), stdout=sink, stderr=sink
+        )
+    try:
+        await until(lambda: blocks(process.pid, signal.SIGHUP))
+        process.send_signal(signal.SIGHUP)
+        await until(lambda: b'"Reloaded; ' in output.read_bytes())
+
+        assert process.returncode is None
+    finally:
+        process.kill()
+        await process.wait()
+
+
+def blocks(pid: int, number: signal.Signals) -> bool:
+    """Tell whether a process lets a signal wait (proc(5))."""
+    status = Path(f"/proc/{pid}/status").read_text("ascii")
+    mask = int(status.partition("\nSigBlk:")[2].split()[0], 16)
+    return bool(mask & 1 << number - 1)
+
+
+async def test_end_during_a_reload(deployment: Deployment) -> None:
+    """The reload comes to nothing, and requests are finished."""
+    async with deployment.way("uap", limits={"drain": 20}) as way:
+        client, there = await way.asked()
+        # A reload takes a tenth of a second.
+        way.site.process.send_signal(signal.SIGHUP)
+        await asyncio.sleep(0.03)
+        way.site.process.send_signal(signal.SIGTERM)
+        await asyncio.sleep(0.5)
+        there.send(answer(b"finished"))
+
+        assert (await client.message()).content == b"finished"
+        assert await asyncio.to_thread(way.site.process.wait, 10) == 0

@@ -329,9 +329,9 @@ def test_cookies_stay_with_their_instance(site: UapSite) -> None:
         (b"Location", b"http://10.0.0.1/"),
         (b"Vary", b"Origin"),
     ]
-    assert site.cookies_changed == 2
+    assert site.cookies.count == 2
     decision.edit_response(answer("HTTP/1.1 200 OK", "Set-Cookie: d=4; Domain=x"))
-    assert site.cookies_changed == 3
+    assert site.cookies.count == 3
 
 
 def test_an_applications_own_cors_works(site: UapSite) -> None:

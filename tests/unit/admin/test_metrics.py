@@ -65,7 +65,7 @@ def busy() -> Process:
         certificate=serving(old),
         keeper=keeper(new),
     )
-    running.site.cookies_changed = 6  # type: ignore[union-attr]
+    running.site.cookies.count = 6  # type: ignore[union-attr]
     running.configuration = replace(
         running.configuration, reloads=2, failed_reloads=1, problem="wrong"
     )

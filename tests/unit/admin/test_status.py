@@ -161,7 +161,7 @@ def test_totals_and_the_hour_agree() -> None:
     running.traffic.count(record(status=502, side="upstream", code="upstream-closed"))
     hour.mark(NOW, passed(running))
     running.traffic.count(record(status=404, side="client", code="no-instance-name"))
-    running.site.cookies_changed = 5  # type: ignore[union-attr]
+    running.site.cookies.count = 5  # type: ignore[union-attr]
     found = status(running, hour=hour)
 
     assert found["totals"] == {

@@ -400,10 +400,10 @@ class TestStarting:
         """Runs and failed runs are counted; what the process has written of itself is known."""
         world.code = code
         world.act = lambda: world.remember(State(history=History(failures=3, sentence="No.")))
-        assert (world.keeper.attempts, world.keeper.failed_attempts) == (0, 0)
+        assert (world.keeper.runs.all, world.keeper.runs.failed) == (0, 0)
         await world.keeper.issue_if_due()
 
-        assert (world.keeper.attempts, world.keeper.failed_attempts) == (1, failed)
+        assert (world.keeper.runs.all, world.keeper.runs.failed) == (1, failed)
         assert (world.keeper.history.failures, world.keeper.history.sentence) == (3, "No.")
         assert world.keeper.stored is None
         world.put()
@@ -513,7 +513,7 @@ class TestStarting:
             await world.keeper.issue_if_due()
 
         assert world.starts == 1
-        assert (world.keeper.attempts, world.keeper.failed_attempts) == (1, 1)
+        assert (world.keeper.runs.all, world.keeper.runs.failed) == (1, 1)
         assert "there is none yet, and the process that gets it could not be started" in caplog.text
         caplog.clear()
 

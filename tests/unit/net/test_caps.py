@@ -156,8 +156,11 @@ def test_caps_may_change() -> None:
     caps = Caps(total=1, per_client=1)
     caps.enter()
     before = caps.enter().excess
-    caps.total = 3
+    calls: list[str] = []
+    caps.when_room(lambda: calls.append("room"))
+    caps.adopt(total=3, per_client=1)
 
     assert before is not None
+    assert calls == ["room"]
     assert caps.enter().excess is None
     assert caps.enter().excess is not None

@@ -8,6 +8,7 @@ from exoproxy.certs.context import CertificateProblem
 from exoproxy.service import mode
 from exoproxy.service.mode import Mode, mode_of
 from exoproxy.settings.model import Settings
+from exoproxy.uap import UapSite
 
 CONFIG = Path("/etc/exoproxy/exoproxy.yaml")
 
@@ -94,3 +95,13 @@ def test_what_is_not_there() -> None:
     for name in ("Y", None):
         with pytest.raises(KeyError):
             mode_of(region().settings, name)
+
+
+def test_cookies_are_counted_over_reloads() -> None:
+    """Answers of the site before may still be under way: both count in one place."""
+    before = region()
+    after = mode_of(before.settings, "X", before)
+
+    assert isinstance(before.site, UapSite)
+    assert isinstance(after.site, UapSite)
+    assert after.site.cookies is before.site.cookies
