@@ -15,8 +15,9 @@ import yaml
 from acme_world import NEEDS, acme_world
 from booted import Booted, booted
 from cloudflare_api import TOKEN
-from deployment import MAIN_NAME, REGION, UAP_NAME
+from deployment import AGREED, GOING_AWAY, INSTANCE, MAIN_NAME, REGION, UAP_NAME, UPGRADE
 from load import Load, load
+from peers import End, request, upstream
 
 pytestmark = pytest.mark.needs("booted systemd")
 
@@ -184,6 +185,81 @@ def test_a_service_that_hangs_is_started_again(main: Booted) -> None:
 
     assert "Watchdog timeout" in main.journal("--unit", MAIN)
     assert fetch(main)[0] == 200
+
+
+def test_a_handover_is_noticed_by_nobody(host: Booted) -> None:
+    """The main process is another, watched over like the first, and `stop` ends both of them."""
+    unit = host.outside(f"/etc/systemd/system/{UAP}.service.d/test.conf")
+    host.drop_in(f"{UAP}.service", "[Service]\nWatchdogSec=2\n")
+    region = {
+        "hostname": UAP_NAME,
+        # Where it listens on every address, an instance can't be on the same machine.
+        "listen": ["127.0.0.1:443"],
+        "subnets": [f"{INSTANCE}/32"],
+        "certificate": "local",
+    }
+    uap = {"allowed_origins": [], "regions": {REGION: region}}
+    host.write(SETTINGS, yaml.safe_dump({"limits": {"drain": 2}, "uap": uap}))
+    host.run("systemctl", "start", UAP)
+    first = host.property(UAP, "MainPID")
+    trust = ssl.create_default_context(cafile=host.outside(LOCAL_CA.replace(MAIN_NAME, UAP_NAME)))
+
+    def hand_over() -> None:
+        host.run("systemctl", "kill", "--kill-whom=main", "--signal=USR2", UAP)
+        until(lambda: host.property(UAP, "MainPID") != first)
+        # Longer than the watchdog waits.
+        time.sleep(4)
+
+    def states() -> list[str]:
+        return [host.property(UAP, name) for name in ("ActiveState", "SubState", "NRestarts")]
+
+    def stop() -> None:
+        host.run("systemctl", "stop", f"{UAP}.socket", UAP)
+
+    try:
+        measured, between, goodbye = host.in_its_network(
+            lambda: asyncio.run(over_a_handover(trust, hand_over, states, stop))
+        )
+    finally:
+        stop()
+        unit.unlink()
+        host.run("systemctl", "daemon-reload")
+
+    assert measured.failures == []
+    assert measured.answered > CLIENTS
+    assert between == ["active", "running", "0"]
+    assert goodbye == GOING_AWAY
+    assert host.property(UAP, "Result") == "success"
+
+
+async def over_a_handover(
+    trust: ssl.SSLContext,
+    hand_over: Callable[[], None],
+    states: Callable[[], list[str]],
+    stop: Callable[[], None],
+) -> tuple[Load, list[str], bytes]:
+    """Hold a websocket under load; return how both went, and the service's state in between."""
+    async with upstream(INSTANCE) as instance:
+        name = f"http-{INSTANCE.replace('.', '-')}-{instance.port}.{UAP_NAME}"
+        client = End(
+            *await asyncio.open_connection("127.0.0.1", 443, ssl=trust, server_hostname=name)
+        )
+        client.send(request(name, *UPGRADE))
+        there = await instance.accepted()
+        await there.head()
+        there.send(AGREED)
+        await client.head()
+        async with load(443, UAP_NAME, trust, kept=False, clients=CLIENTS) as measured:
+            await asyncio.to_thread(hand_over)
+        there.send(b"\x82\x01!")
+        assert await client.read(3) == b"\x82\x01!"
+        between = await asyncio.to_thread(states)
+        stopping = asyncio.create_task(asyncio.to_thread(stop))
+        goodbye = await client.read(4)
+        client.close()
+        there.close()
+        await stopping
+    return measured, between, goodbye
 
 
 def test_a_token_is_for_the_service_alone(main: Booted) -> None:
