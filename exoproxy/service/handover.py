@@ -38,7 +38,10 @@ async def start_successor(
     Raises `HandoverProblem`.
     """
     passed = list(sockets)
-    reads, writes = os.pipe()
+    try:
+        reads, writes = os.pipe()
+    except OSError as error:
+        raise HandoverProblem(f"a successor can't be started ({error})") from error
     environment = {**os.environ, **notifications, **handed(passed), _READY: str(writes)}
     try:
         try:

@@ -1,5 +1,6 @@
 """Starting a successor that comes to nothing, and telling a predecessor."""
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -24,6 +25,17 @@ async def test_no_successor(command: str, sentence: str, monkeypatch: pytest.Mon
         await start_successor([], {})
 
     assert os.listdir("/proc/self/fd") == before
+
+
+async def test_no_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where descriptors have run out there is no handover, and that is all."""
+
+    def fail() -> tuple[int, int]:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(os, "pipe", fail)
+    with pytest.raises(HandoverProblem, match="Too many open files"):
+        await start_successor([], {})
 
 
 async def test_successor_that_hangs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
