@@ -73,17 +73,9 @@ class Notifier:
         """Say that the end has begun."""
         self._send("STOPPING=1", _status(status))
 
-    def status(self, text: str) -> None:
-        """Change the line for `systemctl status`."""
-        self._send(_status(text))
-
     def beat(self) -> None:
         """Say that the event loop turns."""
         self._send("WATCHDOG=1")
-
-    def extend(self, seconds: float) -> None:
-        """Ask that a start, reload or stop that is under way may take so long from now on."""
-        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1_000_000)}")
 
     def _send(self, *assignments: str) -> None:
         if self._address is None:

@@ -34,18 +34,14 @@ def test_each_state_is_told(manager: socket.socket) -> None:
     notifier.ready("Serving")
     notifier.reloading()
     notifier.stopping("Draining")
-    notifier.status("Three tunnels")
     notifier.beat()
-    notifier.extend(1.5)
-    told = [received(manager) for _ in range(6)]
+    told = [received(manager) for _ in range(4)]
 
     assert told == [
         "READY=1\nSTATUS=Serving",
         "RELOADING=1\nMONOTONIC_USEC=5000",
         "STOPPING=1\nSTATUS=Draining",
-        "STATUS=Three tunnels",
         "WATCHDOG=1",
-        "EXTEND_TIMEOUT_USEC=1500000",
     ]
 
 
@@ -63,10 +59,10 @@ def test_abstract_name_is_reached() -> None:
 
 def test_status_says_one_thing_alone(manager: socket.socket) -> None:
     """A text with a line end can't claim another state, and a long one is not dropped whole."""
-    Notifier(environment(manager)).status("a\nREADY=1\udc80" + "🦊" * 2000)
+    Notifier(environment(manager)).ready("a\nREADY=1\udc80" + "🦊" * 2000)
     told = received(manager)
 
-    assert told.startswith("STATUS=a?READY=1?🦊")
+    assert told.startswith("READY=1\nSTATUS=a?READY=1?🦊")
     assert len(told.encode()) < 4096
 
 
@@ -131,7 +127,7 @@ def test_successor_speaks_for_the_service(manager: socket.socket) -> None:
     first = Notifier(variables)
     second = Notifier(dict(first.variables))
     first.leave_to(7)
-    first.status("Draining")
+    first.stopping("Draining")
     second.beat()
 
     assert (received(manager), received(manager)) == ("MAINPID=7", "WATCHDOG=1")
