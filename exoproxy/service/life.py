@@ -33,11 +33,11 @@ from exoproxy.proxy.decision import Site
 from exoproxy.proxy.record import Record
 from exoproxy.server import Context, Server, caps_of, tcp_options
 from exoproxy.service.handover import HandoverProblem, Predecessor, start_successor
-from exoproxy.service.mode import Mode, mode_of
-from exoproxy.service.reload import waiting, with_what_is_fixed
+from exoproxy.service.mode import Mode
+from exoproxy.service.reload import prepared
 from exoproxy.service.signals import ENDS, HANDS_OVER, RELOADS, heard
 from exoproxy.service.sockets import Sockets
-from exoproxy.settings.load import ConfigurationErrors, load
+from exoproxy.settings.load import ConfigurationErrors
 from exoproxy.settings.model import Settings
 from exoproxy.uap import UapSite
 
@@ -252,56 +252,33 @@ class Life:
     async def _reload(self) -> None:
         """Take over what the file says now. Raises `ConfigurationErrors`, `CertificateProblem`."""
         before = self._mode
-        mode, fixed = await asyncio.to_thread(self._read)
+        new = await asyncio.to_thread(prepared, before, self.certificate, self._own, self._config)
         try:
-            # It reads a hundred authorities.
-            dialer = await asyncio.to_thread(mode.dialer, self._own)
-            same = mode.certificate_is_as_in(before)
-            certificate = self.certificate
-            if same:
-                served = await asyncio.to_thread(certificate.load)
-            else:
-                certificate = await asyncio.to_thread(mode.certificate)
             if self._leaving:
-                mode.close()
+                new.mode.close()
                 return
-            if same:
-                certificate.serve(served)
+            new.serve()
         except BaseException:
-            mode.close()
+            new.mode.close()
             raise
-        self._mode, self.certificate = mode, certificate
-        self._adopt(dialer)
+        self._mode, self.certificate = new.mode, new.certificate
+        self._adopt(new.dialer)
         self.configuration = replace(
             self.configuration,
             loaded=datetime.now(UTC),
             problem=None,
-            pending=tuple(fixed),
+            pending=new.waiting,
             reloads=self.configuration.reloads + 1,
         )
-        for key in fixed:
+        for key in new.waiting:
             logger.warning("%s: the new value takes effect when the service is restarted", key)
-        logger.info("Reloaded; %s with %s", self._status(), certificate.served)
-        if not same and self.keeper is not None:
+        logger.info("Reloaded; %s with %s", self._status(), self.certificate.served)
+        if new.served is None and self.keeper is not None:
             await self.keeper.stop()
             if not self._leaving:
                 self._keep()
         # It waits for the file that is being encoded.
         await asyncio.to_thread(before.close)
-
-    def _read(self) -> tuple[Mode, list[str]]:
-        """Return what the file says now, and the keys whose new values have to wait."""
-        running, region, key = self._mode.settings, self._mode.region, self._mode.key
-        read = load(self._config)
-        try:
-            settings = with_what_is_fixed(running, read, region)
-        except KeyError:
-            raise ConfigurationErrors(
-                [f"{self._config}: {key}: is gone, and this process serves it; stop the service"]
-            ) from None
-        mode = mode_of(settings, region, self._mode)
-        mode.warn()
-        return mode, waiting(running, read, region, key)
 
     def _adopt(self, dialer: Dialer) -> None:
         settings = self._mode.settings
@@ -309,7 +286,6 @@ class Life:
         configure(settings.log.format)
         self.caps.adopt(total=limits.connections, per_client=limits.connections_per_client)
         self._log.adopt(settings.log, trusted=trusted)
-        self.caps.total, self.caps.per_client = limits.connections, limits.connections_per_client
         for sock in (*self._sockets.https, *self._sockets.http):
             if sock.family != socket.AF_UNIX:
                 tcp_options(limits).apply(sock)
