@@ -136,7 +136,10 @@ def _of_client(main: Main, regions: Mapping[str, Region]) -> Iterator[str]:
         yield f"main.client: this user may not read {error.filename}, so it was not checked"
         return
     if not is_folder:
-        yield f"main.client.root: there is no folder {client.root}, so there is no client to serve"
+        yield (
+            f"main.client.root: there is no folder {client.root}, so there is no client to serve; "
+            "on the main host, `exoproxy client install` brings one"
+        )
     elif not is_client:
         yield f"main.client.root: {client.root} has no index.html, so there is no client to serve"
     elif not os.access(client.root, os.R_OK | os.X_OK):

@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 from exoproxy.settings.document import Document, Problem, read
@@ -94,6 +95,14 @@ def _text(path: Path) -> str:
     except FileNotFoundError:
         raise ConfigurationErrors(
             [f"{path}: there is no such file; `exoproxy config example` prints one to begin with"]
+        ) from None
+    except PermissionError:
+        # Secrets are in files of their own, and the service runs as a user of its own.
+        raise ConfigurationErrors(
+            [
+                f"{path}: this user may not read the file; it holds no secret, so let everyone: "
+                f"`sudo chmod a+r {quote(str(path))}`, and `a+x` for its folders"
+            ]
         ) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)

@@ -29,7 +29,10 @@ uap:
     North: {hostname: north.example.com, subnets: [192.168.0.0/24], certificate: local}
     South: {hostname: south.example.com, subnets: [192.168.1.0/24], certificate: local}
 """
-NO_CLIENT = "main.client.root: there is no folder /nonexistent, so there is no client to serve"
+NO_CLIENT = (
+    "main.client.root: there is no folder /nonexistent, so there is no client to serve; "
+    "on the main host, `exoproxy client install` brings one"
+)
 
 Run = Callable[..., tuple[int, str, str]]
 

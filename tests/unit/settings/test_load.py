@@ -131,7 +131,7 @@ def test_refuses_what_is_no_file(tmp_path: Path) -> None:
 
 
 def test_tells_why_a_file_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The system's reason is passed on."""
+    """The service's user needs the file, and a strict umask keeps it from it."""
     path = tmp_path / "x.yaml"
     path.write_text(GOOD)
 
@@ -140,7 +140,10 @@ def test_tells_why_a_file_cannot_be_read(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(Path, "open", refuse)
 
-    assert mistakes(path) == (f"{path}: the file can't be read: Permission denied",)
+    assert mistakes(path) == (
+        f"{path}: this user may not read the file; it holds no secret, so let everyone: "
+        f"`sudo chmod a+r {path}`, and `a+x` for its folders",
+    )
 
 
 @pytest.mark.parametrize(
