@@ -72,7 +72,7 @@ def _of_taken(listener: ListenAddress, settings: Settings, network: Network) -> 
             return ok(subject, f"is held by systemd for {unit}")
         return failed(
             subject,
-            "is held by systemd for a socket unit that is not exoproxy's: `systemctl list-sockets` "
+            "is held by systemd for a socket unit of no mode in the file: `systemctl list-sockets` "
             "tells which, `systemctl disable --now UNIT.socket` ends it",
         )
     return failed(subject, _in_the_way(holders[0]))
@@ -81,6 +81,9 @@ def _of_taken(listener: ListenAddress, settings: Settings, network: Network) -> 
 def _socket_unit(listener: ListenAddress, settings: Settings, network: Network) -> str:
     for unit in names(settings, "socket"):
         shown = network.unit(unit) or {}
+        # A unit that failed to listen names its addresses all the same.
+        if shown.get("ActiveState") != "active":
+            continue
         if any(_is_of(entry, listener) for entry in shown.get("Listen", "").splitlines()):
             return unit
     return ""

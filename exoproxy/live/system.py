@@ -33,7 +33,7 @@ _SERVICE_USER: Final = "exoproxy"
 _BOOTED: Final = Path("/run/systemd/system")
 _PROPERTIES: Final = (
     *("LoadState", "ActiveState", "UnitFileState", "NeedDaemonReload", "FragmentPath"),
-    *("LimitNOFILE", "Result", "Listen"),
+    *("LimitNOFILE", "Result", "Listen", "SubState"),
 )
 _SECONDS: Final = 5.0
 # Where an installation has the units of its version, and where a checkout of the source has them.

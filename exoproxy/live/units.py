@@ -119,6 +119,12 @@ def _of_state(unit: str, shown: Mapping[str, str], socket: Mapping[str, str]) ->
             f"has failed ({shown.get('Result') or 'no reason given'}): `journalctl -e -u {unit}` "
             f"tells why, `systemctl restart {unit}` tries again",
         )
+    if shown.get("SubState") == "auto-restart":
+        return failed(
+            unit,
+            f"ends again and again ({shown.get('Result') or 'no reason given'}): `journalctl -e -u "
+            f"{unit}` tells why",
+        )
     if state == "active" and not enabled:
         return failed(unit, f"runs, and will not after a reboot: `systemctl enable {unit}`")
     if state == "active":

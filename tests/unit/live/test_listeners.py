@@ -41,7 +41,7 @@ def told(network: Pretended) -> Finding:
         ),
         ([holder("docker-proxy")], "failed", "is taken by docker-proxy (process 812): a container"),
         ([holder("python3")], "failed", "is taken by python3 (process 812): end it, or choose an"),
-        ([holder("systemd", 1)], "failed", "is held by systemd for a socket unit that is not exo"),
+        ([holder("systemd", 1)], "failed", "is held by systemd for a socket unit of no mode"),
         ([], "note", "is taken, and user root can't see by whom; run this with sudo"),
     ],
 )
@@ -62,11 +62,21 @@ def process() -> str:
 @pytest.mark.parametrize("listen", ["0.0.0.0:443 (Stream)", "[::]:80 (Stream)\n[::]:443 (Stream)"])
 def test_knows_our_socket_unit(listen: str) -> None:
     """systemd holds the port before the service starts, which is as it should be."""
-    units = {"exoproxy-main.socket": {"Listen": listen}}
+    units = {"exoproxy-main.socket": {"Listen": listen, "ActiveState": "active"}}
     taken = {443: errno.EADDRINUSE}
     finding = told(Pretended(taken=taken, held=[holder("systemd", 1)], units=units))
 
     assert (finding.kind, finding.sentence) == ("ok", "is held by systemd for exoproxy-main.socket")
+
+
+def test_a_unit_that_failed_holds_nothing() -> None:
+    """A region that is misspelt holds the port, and the right one's unit is not blamed for it."""
+    units = {"exoproxy-main.socket": {"Listen": "[::]:443 (Stream)", "ActiveState": "failed"}}
+    taken = {443: errno.EADDRINUSE}
+    finding = told(Pretended(taken=taken, held=[holder("systemd", 1)], units=units))
+
+    assert finding.kind == "failed"
+    assert "`systemctl list-sockets`" in finding.sentence
 
 
 def test_says_what_was_not_tried() -> None:

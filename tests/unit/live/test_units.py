@@ -48,6 +48,11 @@ def test_all_is_well() -> None:
             "failed",
             "has failed (exit-code): `",
         ),
+        (
+            {"ActiveState": "activating", "SubState": "auto-restart", "Result": "exit-code"},
+            "failed",
+            "ends again and again (exit-code): `journalctl -e -u exoproxy-main.service` tells why",
+        ),
         ({"UnitFileState": "disabled"}, "failed", "runs, and will not after a reboot: `systemctl "),
         ({"ActiveState": "activating"}, "note", "is activating; `systemctl status exoproxy-main"),
         (
