@@ -21,6 +21,15 @@ from exoproxy.settings.sites import CertificateFiles
 # Closed to all but root, and opened to a service with DynamicUser= by a mount of its own.
 _PRIVATE: Final = Path("/var/lib/private")
 _ROOT: Final = 0
+# What the units start, and what runs it; their ProtectHome= hides the homes.
+_ENVIRONMENT: Final = Path("/opt/exoproxy")
+_PROGRAM: Final = (_ENVIRONMENT / "bin/exoproxy", _ENVIRONMENT / "bin/python3")
+# What the units hand over (LoadCredential=).
+_HANDED: Final = {
+    "cloudflare": Path("/etc/exoproxy/cloudflare.token"),
+    "rfc2136": Path("/etc/exoproxy/tsig.key"),
+}
+_HOMES: Final = (Path("/home"), Path("/root"), Path("/run/user"))
 
 
 def findings(settings: Settings, configuration: Path, network: Network) -> Iterator[Finding]:
@@ -29,6 +38,7 @@ def findings(settings: Settings, configuration: Path, network: Network) -> Itera
     if reader is None and network.unit("exoproxy-main.service") is None:
         # Without systemd there is no dynamic user: who asks is taken for who serves.
         reader = ServiceUser(uid=network.user(), gids=frozenset())
+    yield from _of_program(reader, network)
     yield from _of_readable(configuration, reader, network)
     main = settings.main
     folders = [main.client.root, main.client.overrides] if main else []
@@ -39,8 +49,34 @@ def findings(settings: Settings, configuration: Path, network: Network) -> Itera
             yield from _of_readable(site.certificate.cert_file, reader, network)
             yield from _of_readable(site.certificate.key_file, reader, network, secret=True)
     if wanted(settings) and settings.acme.challenge == "dns-01":
-        yield from _of_secret(settings.acme.dns.token_file, reader, network)
+        dns = settings.acme.dns
+        yield from _of_secret(dns.token_file, _HANDED[dns.provider], reader, network)
     yield from _of_state(state_dir(settings), reader, network)
+
+
+def _of_program(reader: ServiceUser | None, network: Network) -> Iterator[Finding]:
+    """Find why systemd may not start the program, of which it says but "Permission denied"."""
+    for path in _PROGRAM:
+        try:
+            status = network.status(path)
+            closed = _closed(status, reader, network)
+        except OSError:
+            # The units here start another.
+            continue
+        if any(home in status.real.parents for home in _HOMES):
+            yield failed(
+                str(path),
+                f"is {status.real}, and the service sees no homes: make the environment anew with "
+                f"the system's Python, `/usr/bin/python3 -m venv --clear {_ENVIRONMENT}`, and "
+                "install again",
+            )
+        elif closed is not None:
+            yield failed(
+                str(path),
+                "can't be run by the service: `chmod -R go+rX "
+                f"{_ENVIRONMENT}` lets it in; a umask of 077 made it so",
+            )
+            return
 
 
 def _of_readable(
@@ -108,9 +144,12 @@ def _permits(
     return status.mode >> shift & needed == needed
 
 
-def _of_secret(path: Path, reader: ServiceUser | None, network: Network) -> Iterator[Finding]:
+def _of_secret(
+    path: Path, handed: Path, reader: ServiceUser | None, network: Network
+) -> Iterator[Finding]:
     try:
         status = network.status(path)
+        closed = _closed(status, reader, network)
     except OSError:
         return
     subject = str(path)
@@ -125,6 +164,13 @@ def _of_secret(path: Path, reader: ServiceUser | None, network: Network) -> Iter
             subject,
             f"is open to more than its owner (mode {_octal(status)}); `chmod 600 {quote(subject)}` "
             "is enough, as systemd hands it to the service",
+        )
+    elif path != handed and closed and network.unit("exoproxy-main.service") is not None:
+        yield note(
+            subject,
+            f"can be read by {status.user} alone, and the units hand {handed} to the service: "
+            f"`install -m 600 {quote(subject)} {handed}`, and let acme.dns.token_file name that; "
+            "or change LoadCredential= by `systemctl edit`",
         )
     else:
         yield ok(subject, f"can be read by {status.user} alone")

@@ -43,6 +43,19 @@ def of(path: Path | str, network: Pretended, **main: Any) -> Finding:
     return told(network, **main)[str(path)]
 
 
+def test_a_program_that_the_service_cannot_start() -> None:
+    """An environment of a strict umask, or of a Python in somebody's home, is found."""
+    script, python = "/opt/exoproxy/bin/exoproxy", "/opt/exoproxy/bin/python3"
+    shut = told(host(status(script, 0o755), status("/opt/exoproxy", 0o700, folder=True)))
+    linked = status("/root/.pyenv/bin/python3", 0o755)
+    usual = host(status(script, 0o755), linked)
+    at_home = told(Pretended(files={**usual.files, python: linked}, units=SYSTEMD))
+
+    assert shut[script].sentence.startswith("can't be run by the service: `chmod -R go+rX /opt/ex")
+    assert "/usr/bin/python3 -m venv --clear /opt/exoproxy" in at_home[python].sentence
+    assert script not in at_home
+
+
 @pytest.mark.parametrize("service", [None, SERVICE])
 def test_a_sound_configuration(service: ServiceUser | None) -> None:
     """Everyone may read it, root alone may change it."""
@@ -116,19 +129,31 @@ def test_a_key_is_never_opened_to_everyone() -> None:
     [
         ({"mode": 0o600}, "ok", "can be read by root alone"),
         ({"mode": 0o600, "uid": 1000}, "failed", "belongs to user1000, who can read the key to"),
-        ({"mode": 0o640}, "note", "is open to more than its owner (mode 640); `chmod 600 /etc/x`"),
+        ({"mode": 0o640}, "note", "is open to more than its owner (mode 640); `chmod 600 /etc"),
     ],
 )
 def test_judges_the_zones_secret(found: dict[str, Any], kind: str, expected: str) -> None:
     """Root's alone; systemd hands it on."""
     main = {"hostname": "my.example.org", "proxy": None}
-    acme = {"dns": {"token_file": "/etc/x"}}
-    settings = Settings.model_validate({"main": main, "acme": acme})
-    network = host(status("/etc/x", **found), service=SERVICE)
-    [secret] = [each for each in findings(settings, CONFIG, network) if each.subject == "/etc/x"]
+    settings = Settings.model_validate({"main": main})
+    file = "/etc/exoproxy/cloudflare.token"
+    network = host(status(file, **found), service=SERVICE)
+    [secret] = [each for each in findings(settings, CONFIG, network) if each.subject == file]
 
     assert secret.kind == kind
     assert secret.sentence.startswith(expected)
+
+
+def test_tells_of_a_secret_that_nobody_hands_over() -> None:
+    """Root's file is of no use to the service where the units don't name it."""
+    main = {"hostname": "my.example.org", "proxy": None}
+    acme = {"dns": {"token_file": "/etc/x"}}
+    settings = Settings.model_validate({"main": main, "acme": acme})
+    network = host(status("/etc/x", 0o600), service=SERVICE)
+    [secret] = [each for each in findings(settings, CONFIG, network) if each.subject == "/etc/x"]
+
+    assert secret.kind == "note"
+    assert "`install -m 600 /etc/x /etc/exoproxy/cloudflare.token`" in secret.sentence
 
 
 @pytest.mark.parametrize(
