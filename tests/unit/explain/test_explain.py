@@ -362,7 +362,7 @@ def test_tells_that_nobody_serves_it(content: dict[str, Any], part: str) -> None
             "my.example.org",
             'https://evil.example"\\',
             None,
-            "https://evil.example\\x22\\x5c is not in allowed_origins: its pages can't read the "
+            "https://evil.example\\x22\\x5C is not in allowed_origins: its pages can't read the "
             "answer",
         ),
         (

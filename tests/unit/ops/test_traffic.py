@@ -178,7 +178,7 @@ def test_targets_are_escaped_and_short() -> None:
         record(request("GET /proxy/", "Host: my.example.org", *control), site="main")
     )
 
-    assert target.startswith("\\xff\\x22<script>")
+    assert target.startswith("\\xFF\\x22<script>")
     assert len(target) < 400
     assert target.isprintable()
 
