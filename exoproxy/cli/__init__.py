@@ -74,7 +74,13 @@ def _parser() -> argparse.ArgumentParser:
     config.add_argument(
         "what", choices=["schema", "example"], help="JSON Schema, or a commented example"
     )
-    add(commands, "version", _version, "Print the version.", config=False)
+    add(
+        commands,
+        "version",
+        _version,
+        "Print the version, and whether it is compiled.",
+        config=False,
+    )
     return parser
 
 
@@ -125,5 +131,9 @@ def _config(options: argparse.Namespace) -> int:
 
 
 def _version(_: argparse.Namespace) -> int:
-    print(f"exoproxy {__version__}")
+    # One of those that are compiled or not, all together; the extension module is what is found.
+    from exoproxy.wire import head
+
+    compiled = "" if head.__file__.endswith(".py") else ", compiled"
+    print(f"exoproxy {__version__}{compiled}")
     return DONE

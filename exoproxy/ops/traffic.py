@@ -44,7 +44,7 @@ def _below(error: type[ProxyError]) -> Iterator[type[ProxyError]]:
 
 
 ERRORS: Final[Mapping[str, type[ProxyError]]] = {
-    each.code: each for each in _below(ProxyError) if "code" in each.__dict__
+    each.code: each for each in _below(ProxyError) if "code" in vars(each)
 }
 """Every error that an answer can name, by its code."""
 

@@ -11,7 +11,7 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import Callable, Collection, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine
 from email.utils import formatdate
 from typing import Any, Final
 
@@ -169,10 +169,10 @@ class Engine:
             client = None if fields is None else client_address(fields, client, self.trusted)
         return 0 if client is None else self.refusals.count(client_of(client), self.now)
 
-    def idle(self) -> Iterator[Inbound]:
+    def idle(self) -> list[Inbound]:
         """Return the clients' connections that have waited for a request for some seconds."""
         rested = self.now - REST
-        return (each for each in self.inbounds if each.idle_since <= rested and each.idle)
+        return [each for each in self.inbounds if each.idle_since <= rested and each.idle]
 
     def defect(self) -> None:
         """Log the exception being handled: it is ours."""

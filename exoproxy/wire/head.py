@@ -8,7 +8,7 @@ text: nothing of the input comes back. What is not here: how long the content is
 
 import re
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import ClassVar, Final, Generic, TypeVar
 
 from exoproxy.errors import (
     BadFraming,
@@ -88,9 +88,9 @@ class HeadReader(Generic[HeadT]):
 
     __slots__ = ("_buffer", "_empty_line_seen", "_limits", "_line_seen", "rest")
 
-    first_line: re.Pattern[bytes]
-    too_large: type[ProxyError]
-    malformed: type[ProxyError]
+    first_line: ClassVar[re.Pattern[bytes]]
+    too_large: ClassVar[type[ProxyError]]
+    malformed: ClassVar[type[ProxyError]]
 
     def __init__(self, limits: HeadLimits) -> None:
         self._limits = limits

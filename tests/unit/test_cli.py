@@ -81,12 +81,19 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     return called
 
 
-def test_prints_the_version(run: Run) -> None:
-    """The version is a result."""
-    assert run("version") == (0, f"exoproxy {__version__}\n", "")
+@pytest.mark.parametrize(
+    ("file", "told"), [("head.py", ""), ("head.cpython-311-x86_64-linux-gnu.so", ", compiled")]
+)
+def test_prints_the_version(
+    run: Run, monkeypatch: pytest.MonkeyPatch, file: str, told: str
+) -> None:
+    """The version is a result, and so is whether its hot path is compiled."""
+    monkeypatch.setattr("exoproxy.wire.head.__file__", f"/opt/exoproxy/wire/{file}")
+
+    assert run("version") == (0, f"exoproxy {__version__}{told}\n", "")
 
 
-def test_is_a_module_too() -> None:
+def test_is_a_module_too(run: Run) -> None:
     """`python -m exoproxy` is the command, and small commands load nothing heavy."""
     script = (
         "import runpy, sys; sys.argv[1:] = ['version']\n"
@@ -98,7 +105,7 @@ def test_is_a_module_too() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
 
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"exoproxy {__version__}\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == run("version")
 
 
 @pytest.mark.parametrize(("what", "expected"), [("example", example()), ("schema", schema())])
