@@ -11,13 +11,14 @@ from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).parents[2]
 BUILD = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]
-PATTERNS = BUILD["build"]["targets"]["wheel"]["hooks"]["custom"]["compile"]
+BUILD_HOOK = BUILD["build"]["targets"]["wheel"]["hooks"]["custom"]
+PATTERNS = BUILD_HOOK["compile"]
 
 
 def loaded(monkeypatch: pytest.MonkeyPatch, asked: str) -> ModuleType:
-    """Load hatch_build.py as a build does, with `EXOPROXY_COMPILE` set to `asked`."""
+    """Load the hook as a build does, with `EXOPROXY_COMPILE` set to `asked`."""
     monkeypatch.setenv("EXOPROXY_COMPILE", asked)
-    spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
+    spec = importlib.util.spec_from_file_location("hook", ROOT / BUILD_HOOK["path"])
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
