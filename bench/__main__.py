@@ -1,111 +1,137 @@
-"""`python -m bench`: CPU microseconds per request, fronts taking turns, medians and ratios.
+"""`python -m bench`: exoproxy side by side with nginx, HAProxy and Caddy, by one command.
 
-Absolute figures drift with the machine; ratios taken in one run count. Needs nginx and wrk.
+Prints a Markdown table of CPU time and memory, medians over rounds in which the fronts take turns.
+Absolute figures drift with the machine; the ratios of one run count.
 """
 
 import argparse
-import re
-import shutil
-import statistics
-import subprocess
+import json
+import resource
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.fronts import INSTANCE, Front, Fronts
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scenario:
-    """A request that is sent over and over; `mode` is `main` or `uap`."""
-
-    name: str
-    mode: str
-    path: str
-    fields: tuple[str, ...] = ()
-    connections: int = 32
-
-
-def scenarios(fronts: Fronts) -> list[Scenario]:
-    """Return what is measured."""
-    cloud = (f"exo-proxy-orig-host: {INSTANCE}", f"exo-proxy-orig-port: {fronts.tls}")
-    dashed = INSTANCE.replace(".", "-")
-    plain = (f"Host: http-{dashed}-{fronts.plain}.localhost",)
-    tls = (f"Host: https-{dashed}-{fronts.tls}.localhost",)
-    gzip = ("Accept-Encoding: gzip",)
-    small, large = "/proxy/small.json", "/proxy/servers.json"
-    return [
-        Scenario(name="static, 2 KB", mode="main", path="/index.html"),
-        Scenario(name="static script, gzip", mode="main", path="/elm-web.js", fields=gzip),
-        Scenario(name="CCP, 2 KB JSON", mode="main", path=small, fields=cloud),
-        Scenario(name="CCP, 23 KB JSON, gzip", mode="main", path=large, fields=cloud + gzip),
-        Scenario(name="UAP, 2 KB, plain upstream", mode="uap", path="/small.json", fields=plain),
-        Scenario(name="UAP, 2 KB, TLS upstream", mode="uap", path="/small.json", fields=tls),
-        Scenario(name="UAP, 16 MiB", mode="uap", path="/16m.bin", fields=plain, connections=4),
-    ]
-
-
-def cpu_per_request(front: Front, scenario: Scenario, seconds: int) -> float:
-    """Return microseconds; raises `RuntimeError` when any answer is not right."""
-    port = front.main if scenario.mode == "main" else front.uap
-    command = ["wrk", "-t1", f"-c{scenario.connections}", f"-d{seconds}s"]
-    for field in scenario.fields:
-        command += ["-H", field]
-    before = front.cpu()
-    done = subprocess.run(  # noqa: S603 - fixed words and our own paths
-        [*command, f"https://localhost:{port}{scenario.path}"],
-        capture_output=True,
-        check=True,
-        text=True,
-    )
-    used = front.cpu() - before
-    count = re.search(r"(\d+) requests in", done.stdout)
-    if count is None or "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
-        raise RuntimeError(f"{front.name} does not answer {scenario.name} rightly:\n{done.stdout}")
-    return used / int(count[1]) * 1e6
-
-
-def measure(fronts: Fronts, rounds: int, seconds: int, only: str) -> None:
-    """Print a line per scenario: median CPU per request of each front, and the ratio.
-
-    Scenarios whose names don't hold `only` are left out.
-    """
-    names = [front.name for front in fronts.all]
-    print(f"| scenario | {' | '.join(names)} | ratio |")
-    print(f"| --- |{' ---: |' * len(names)} ---: |")
-    for scenario in scenarios(fronts):
-        if only not in scenario.name:
-            continue
-        samples: dict[str, list[float]] = {name: [] for name in names}
-        for _ in range(rounds):
-            for front in fronts.all:
-                samples[front.name].append(cpu_per_request(front, scenario, seconds))
-        medians = [statistics.median(samples[name]) for name in names]
-        cells = " | ".join(f"{median:,.1f}" for median in medians)
-        print(f"| {scenario.name} | {cells} | {medians[-1] / medians[0]:.2f} |", flush=True)
+from bench.front import Front
+from bench.fronts import PEERS
+from bench.measure import Measured, measure
+from bench.plot import picture
+from bench.processes import Processes, program, settle
+from bench.profile import profile
+from bench.results import Document, document, table
+from bench.scenarios import Scenario, scenarios
+from bench.stage import Stage, set_stage
+from bench.upstreams import start_upstreams
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each front (5)")
-    parser.add_argument("--seconds", type=int, default=2, help="length of a turn (2)")
-    parser.add_argument("--only", default="", help="part of the names of scenarios to run (all)")
-    chosen = parser.parse_args(arguments)
-    for program in ("wrk", "nginx"):
-        if shutil.which(program, path="/usr/sbin:/usr/bin:/usr/local/bin:/bin") is None:
-            print(f"bench: {program} is missing; apt-get install {program}", file=sys.stderr)
-            return 1
-    with tempfile.TemporaryDirectory(prefix="exoproxy-bench-") as folder:
-        Path(folder).chmod(0o755)
-        fronts = Fronts(Path(folder))
+    options = _options(arguments)
+    if program("wrk") is None:
+        _tell("wrk, which sends the requests, is missing: apt-get install wrk")
+        return 1
+    # Thousands of connections are opened here and, since limits are inherited, by the fronts.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with tempfile.TemporaryDirectory(prefix="exoproxy-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
         try:
-            measure(fronts, chosen.rounds, chosen.seconds, chosen.only)
-        finally:
-            fronts.close()
+            results = _run(options, set_stage(folder))
+        except RuntimeError as error:
+            _tell(str(error))
+            return 1
+    print(table(results), end="")
+    if options.json:
+        text = json.dumps(results, ensure_ascii=False, indent=1)
+        options.json.write_text(text + "\n", encoding="utf-8")
+        options.json.with_suffix(".svg").write_text(picture(results), encoding="utf-8")
     return 0
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    add = parser.add_argument
+    add("--quick", action="store_true", help="the main scenarios, one round of a second each")
+    add("--scenario", default="", metavar="TEXT", help="only scenarios whose names hold the text")
+    add("--front", default="", metavar="TEXT", help="only fronts whose names hold the text")
+    add("--rounds", type=int, metavar="N", help="turns of each front (5)")
+    add("--seconds", type=int, metavar="N", help="length of a turn (2)")
+    add("--profile", type=Path, metavar="FOLDER", help="profile each front in each scenario, too")
+    add("--json", type=Path, metavar="FILE", help="write the results there, and a plot beside it")
+    options = parser.parse_args(arguments)
+    options.rounds = options.rounds or (1 if options.quick else 5)
+    options.seconds = options.seconds or (1 if options.quick else 2)
+    return options
+
+
+def _run(options: argparse.Namespace, stage: Stage) -> Document:
+    wanted = [
+        each
+        for each in scenarios(stage)
+        if options.scenario in each.name and (each.quick or not options.quick)
+    ]
+    chosen = [peer for peer in PEERS if options.front in peer.name]
+    missing = {
+        peer.name: f"it is not here; its package is {peer.package}"
+        for peer in chosen
+        if not peer.present()
+    }
+    variants = {each.variant for each in wanted}
+    peers = [peer for peer in chosen if peer.name not in missing and peer.variant in variants]
+    date = datetime.now(UTC)
+    with Processes(stage.folder) as processes:
+        start_upstreams(stage, processes)
+        fronts = []
+        for peer in peers:
+            try:
+                fronts.append(peer.start(stage, processes))
+            except RuntimeError as error:
+                missing[peer.name] = str(error)
+        for name, reason in missing.items():
+            _tell(f"{name} is left out: {reason}")
+        peers = [peer for peer in peers if peer.name not in missing]
+        settle([root for front in fronts for root in front.roots])
+        measured = []
+        for scenario in wanted:
+            _tell(f"{scenario.name} …")
+            measured.append(
+                measure(
+                    scenario,
+                    peers,
+                    fronts,
+                    stage,
+                    rounds=options.rounds,
+                    seconds=options.seconds,
+                    tell=_tell,
+                )
+            )
+            if options.profile and not scenario.load.fresh:
+                _profile(scenario, measured[-1], fronts, stage, options.profile)
+    return document(
+        measured,
+        date=date,
+        fronts={front.name: front.version for front in fronts},
+        missing=missing,
+        rounds=options.rounds,
+        seconds=options.seconds,
+    )
+
+
+def _profile(
+    scenario: Scenario, measured: Measured, fronts: Sequence[Front], stage: Stage, folder: Path
+) -> None:
+    for front in fronts:
+        if front.name in measured.samples:
+            for file in profile(scenario.name, scenario.load, front, stage, folder):
+                _tell(f"profile: {file}")
+
+
+def _tell(line: str) -> None:
+    print(f"bench: {line}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
