@@ -91,10 +91,6 @@ class ServingCertificate:
         """Return what connections get at the moment."""
         return self._served
 
-    def reload(self) -> None:
-        """Load what there is for connections from now on. Raises `CertificateProblem`."""
-        self.serve(self.load())
-
     def load(self) -> Served:
         """Return what there is to be served, with a fresh context. Raises `CertificateProblem`.
 

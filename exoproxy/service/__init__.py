@@ -1,7 +1,8 @@
 """A process's life, for the commands that serve: start, reload, drain, end.
 
-`mode` makes what is served of the settings, `sockets` finds what it is served on, `reload` says
-what may change meanwhile, and `life` holds them together from the first signal to the last.
+`mode` makes what is served of the settings, `sockets` finds what it is served on, `reload` prepares
+what takes its place meanwhile, `handover` starts a successor, `signals` are what tells all of them,
+and `life` holds them together from the first to the last.
 """
 
 import asyncio

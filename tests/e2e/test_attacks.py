@@ -1,7 +1,6 @@
 """Clients that hold what they can get: everybody else is served as before, and nothing is left."""
 
 import asyncio
-import resource
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ import pytest
 from asking import samples, value
 from attackers import SERVER, attack
 from deployment import LEFT_WITHIN, UAP_NAME, Deployment, Site
+from descriptors import open_files
 from peers import PATIENCE, request, until
 from ports import free_port
 
@@ -45,12 +45,8 @@ REQUEST = request(UAP_NAME)
 @pytest.fixture(autouse=True)
 def descriptors() -> Iterator[None]:
     """Let the processes open enough files."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < DESCRIPTORS:
-        pytest.skip(f"needs a limit of {DESCRIPTORS} open files; here it is {hard} (ulimit -Hn)")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, DESCRIPTORS), hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with open_files(DESCRIPTORS):
+        yield
 
 
 class Client:

@@ -1,12 +1,12 @@
 """Two thousand silent websockets at once: all stay, all still work, and they cost little."""
 
 import asyncio
-import resource
 from collections.abc import Iterator
 
 import pytest
 
 from deployment import Deployment
+from descriptors import open_files
 from peers import End, until
 
 pytestmark = pytest.mark.alone
@@ -23,12 +23,8 @@ COST = 60_000
 @pytest.fixture(autouse=True)
 def descriptors() -> Iterator[None]:
     """Let this process, and those that it starts, open enough files."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < DESCRIPTORS:
-        pytest.skip(f"needs a limit of {DESCRIPTORS} open files; here it is {hard} (ulimit -Hn)")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, DESCRIPTORS), hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with open_files(DESCRIPTORS):
+        yield
 
 
 async def test_two_thousand_idle_tunnels(deployment: Deployment) -> None:

@@ -65,7 +65,7 @@ class TestOthers:
         certificate = serve("local")
         before = certificate()
         assert certificate() is before
-        certificate.reload()
+        certificate.serve(certificate.load())
 
         assert certificate() is not before
 
@@ -76,7 +76,7 @@ class TestOthers:
         before = served()
         pem.write_text("broken")
         with pytest.raises(CertificateProblem):
-            served.reload()
+            served.serve(served.load())
 
         assert served() is before
 
@@ -86,7 +86,7 @@ class TestOthers:
         shutil.copy(authority.issue(*NAMES), pem)
         served = serve(CertificateFiles(cert_file=pem, key_file=pem))
         shutil.copy(authority.issue("other.example.org", ends=NOW - DAY), pem)
-        served.reload()
+        served.serve(served.load())
 
         assert served.served.not_after < NOW
 
@@ -111,7 +111,7 @@ class TestStore:
         certificate = serve("acme")
         assert (certificate.served.fingerprint, certificate.served.temporary) == (first, False)
         second = put(store, chain_for(*NAMES))
-        certificate.reload()
+        certificate.serve(certificate.load())
 
         assert certificate.served.fingerprint == second
         assert certificate.served.issuer == "CN=Intermediate of the tests"
@@ -136,7 +136,7 @@ class TestStore:
         certificate = serve("acme")
         bad = put(store, chain)
         with pytest.raises(CertificateProblem, match="expired, not valid yet, or not for") as told:
-            certificate.reload()
+            certificate.serve(certificate.load())
 
         assert certificate.served.fingerprint == good
         assert "goes on being served. Run `exoproxy cert status`" in str(told.value)
@@ -159,10 +159,10 @@ class TestStore:
         """A good certificate replaces an expired one, and an expired one a temporary one."""
         certificate = serve("acme")
         expired = put(store, chain_for(*NAMES, start=NOW - 9 * DAY, end=NOW - DAY))
-        certificate.reload()
+        certificate.serve(certificate.load())
         assert certificate.served.fingerprint == expired
         good = put(store, chain_for(*NAMES))
-        certificate.reload()
+        certificate.serve(certificate.load())
 
         assert certificate.served.fingerprint == good
 
@@ -172,7 +172,7 @@ class TestStore:
         certificate = serve("acme")
         shutil.rmtree(store.folder)
         with pytest.raises(CertificateProblem, match="holds nothing more that could be served"):
-            certificate.reload()
+            certificate.serve(certificate.load())
 
         assert certificate.served.fingerprint == good
 
@@ -201,6 +201,6 @@ class TestStore:
         certificate = serve("acme")
         before = len(os.listdir("/proc/self/fd"))
         for _ in range(3):
-            certificate.reload()
+            certificate.serve(certificate.load())
 
         assert len(os.listdir("/proc/self/fd")) == before
